@@ -1,0 +1,27 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What the rooms below the API answer. package httpapi maps them to problem documents in one table.
+var (
+	ErrNotFound        = errors.New("no such job")     // or not the caller's
+	ErrSandboxNotFound = errors.New("no such sandbox") // or not the caller's
+	ErrFinished        = errors.New("the job has ended")
+	ErrKeyReused       = errors.New("idempotency key came with another body")
+	ErrNotClaimable    = errors.New("not claimable") // another holds it, it is not due, or its sandbox is busy
+	ErrLost            = errors.New("another attempt owns the job")
+	ErrForbidden       = errors.New("not allowed")
+	ErrBadCursor       = errors.New("not a cursor of this stream")
+)
+
+// FieldError is one fault of a request: where it is (a JSON pointer, RFC 6901, or "?name" for a query parameter)
+// and what must be true instead. Many are joined with errors.Join.
+type FieldError struct {
+	Pointer string
+	Must    string
+}
+
+func (e FieldError) Error() string { return fmt.Sprintf("%s %s", e.Pointer, e.Must) }
