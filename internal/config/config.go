@@ -1,0 +1,219 @@
+// Package config reads the configuration from the environment, once, and lists every fault of it at once. It is a
+// leaf: every default stands in a struct tag here and nowhere else, and docs/config.md is made from those tags.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Role is which program reads the configuration: they differ in what they must be given.
+type Role string
+
+// The roles.
+const (
+	RoleUp     Role = "up"     // everything in one process; whatever is not given is embedded
+	RoleAPI    Role = "api"    // takes no embedded default
+	RoleWorker Role = "worker" // takes no embedded default
+)
+
+// Config is everything that can be set. The zero value is not useful: use Load.
+type Config struct {
+	Addr  string `env:"SANDPIPER_ADDR" doc:"listen address of the HTTP API; port 0 picks a free one and prints it" default:"127.0.0.1:8787; worker 127.0.0.1:8788"`
+	Data  string `env:"SANDPIPER_DATA" envDefault:".sandpiper" doc:"directory of every embedded default; made when absent; only one up uses it at a time"`
+	Hosts string `env:"SANDPIPER_HOSTS" doc:"comma list of host names, besides loopback, under which the API may be called and from whose pages a browser may call it"`
+
+	DatabaseURL Secret `env:"DATABASE_URL" doc:"sqlite:PATH; a SQLite file under the data directory when unset; postgres:// comes with the next version"`
+	RedisURL    Secret `env:"REDIS_URL" doc:"redis:// or rediss://; embedded when unset"`
+
+	DaytonaKey    Secret `env:"DAYTONA_API_KEY" doc:"key of the Daytona API; alone it means the hosted platform; unset, with no URL, sandboxes are local"`
+	DaytonaURL    string `env:"DAYTONA_API_URL" doc:"base URL of the Daytona API, with its /api" default:"https://app.daytona.io/api with a key, else the local Daytona"`
+	DaytonaTarget string `env:"DAYTONA_TARGET" doc:"region for new sandboxes; the platform's default when unset"`
+	DaytonaAddr   string `env:"SANDPIPER_DAYTONA_ADDR" doc:"where up serves the local Daytona" default:"a free loopback port, kept in the data directory"`
+	ModelAddr     string `env:"SANDPIPER_MODEL_ADDR" doc:"where up serves the offline model" default:"a free loopback port, kept in the data directory"`
+
+	Snapshot string `env:"SANDPIPER_SNAPSHOT" doc:"snapshot for new sandboxes" default:"the local Daytona's own; on a platform its default"`
+	Claude   string `env:"SANDPIPER_CLAUDE" doc:"path of a claude binary for local sandboxes, any name and version" default:"the pinned one, from npm, in the data directory"`
+
+	AnthropicKey Secret `env:"ANTHROPIC_API_KEY" doc:"key for the model API; alone it means the real API; unset, with no base URL, the offline model answers"`
+	AnthropicURL string `env:"ANTHROPIC_BASE_URL" doc:"base URL of the model API" default:"the real API with a key, else the offline model"`
+
+	Concurrency int    `env:"SANDPIPER_CONCURRENCY" doc:"running jobs per worker" default:"32; in up at most a third of the memory at 256 MB each, at least 2"`
+	Isolation   string `env:"SANDPIPER_ISOLATION" envDefault:"auto" doc:"auto: local sandboxes use bubblewrap where it works; none: they never do"`
+
+	LogFormat string `env:"LOG_FORMAT" doc:"text or json" default:"text on a terminal, else json"`
+	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
+}
+
+// Load reads the variables in environ (as os.Environ gives them) for a role. Its error names every fault, one a
+// line, each with the variable.
+func Load(environ []string, role Role) (Config, error) {
+	var c Config
+	vars := env.ToMap(environ)
+	parsed := env.ParseWithOptions(&c, env.Options{Environment: vars})
+	faults := append(unpack(parsed), unknown(vars)...)
+	c.fill(role)
+	faults = append(faults, c.validate(role)...)
+	return c, errors.Join(faults...)
+}
+
+// fill sets the defaults that depend on other values.
+func (c *Config) fill(role Role) {
+	if c.Addr == "" {
+		c.Addr = "127.0.0.1:8787"
+		if role == RoleWorker {
+			c.Addr = "127.0.0.1:8788"
+		}
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = defaultConcurrency(role)
+	}
+	if c.DaytonaURL == "" && c.DaytonaKey.Set() {
+		c.DaytonaURL = "https://app.daytona.io/api"
+	}
+	if abs, err := filepath.Abs(c.Data); err == nil {
+		c.Data = abs
+	}
+}
+
+// LocalDaytona reports whether sandboxes are processes on this machine.
+func (c Config) LocalDaytona() bool { return c.DaytonaURL == "" }
+
+// OfflineModel reports whether the stand-in model answers.
+func (c Config) OfflineModel() bool { return !c.AnthropicKey.Set() && c.AnthropicURL == "" }
+
+// EmbeddedRedis reports whether Redis lives in this process.
+func (c Config) EmbeddedRedis() bool { return !c.RedisURL.Set() }
+
+// HostList is Hosts, split.
+func (c Config) HostList() []string {
+	return strings.FieldsFunc(c.Hosts, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func (c Config) validate(role Role) []error {
+	var faults []error
+	check := func(name string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s %w", name, err))
+		}
+	}
+	check("SANDPIPER_ADDR", validAddr(c.Addr, true))
+	check("SANDPIPER_DAYTONA_ADDR", validAddr(c.DaytonaAddr, true))
+	check("SANDPIPER_MODEL_ADDR", validAddr(c.ModelAddr, true))
+	check("DAYTONA_API_URL", validURL(c.DaytonaURL, "http", "https"))
+	check("ANTHROPIC_BASE_URL", validURL(c.AnthropicURL, "http", "https"))
+	check("REDIS_URL", validURL(c.RedisURL.Reveal(), "redis", "rediss"))
+	check("DATABASE_URL", validDatabase(c.DatabaseURL.Reveal(), role))
+	check("SANDPIPER_CLAUDE", validFile(c.Claude))
+	check("SANDPIPER_CONCURRENCY", within(c.Concurrency, 1, 10_000))
+	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
+	check("LOG_FORMAT", oneOf(c.LogFormat, "", "text", "json"))
+	check("LOG_LEVEL", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
+	if !c.DaytonaKey.Set() && c.DaytonaURL != "" {
+		check("DAYTONA_API_KEY", errors.New("must be set when DAYTONA_API_URL is"))
+	}
+	return append(faults, c.missing(role)...)
+}
+
+// missing names what a process that takes no embedded default must be given.
+func (c Config) missing(role Role) []error {
+	if role == RoleUp {
+		return nil
+	}
+	var faults []error
+	need := func(name string, set bool) {
+		if !set {
+			faults = append(faults, fmt.Errorf("%s must be set: only `sandpiper up` embeds a default", name))
+		}
+	}
+	need("DATABASE_URL", c.DatabaseURL.Set())
+	need("REDIS_URL", c.RedisURL.Set())
+	need("DAYTONA_API_KEY", c.DaytonaKey.Set())
+	if role == RoleWorker {
+		need("ANTHROPIC_API_KEY", c.AnthropicKey.Set())
+	}
+	return faults
+}
+
+// validAddr checks a listen address. Without keys the API trusts whoever can reach it, so only loopback will do.
+func validAddr(addr string, loopback bool) error {
+	if addr == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return errors.New(`must be HOST:PORT, such as "127.0.0.1:8787"`)
+	}
+	if ip := net.ParseIP(host); loopback && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return errors.New("must be a loopback address: this version has no keys, so whoever can reach it may use it")
+	}
+	return nil
+}
+
+func validURL(raw string, schemes ...string) error {
+	if raw == "" {
+		return nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || oneOf(u.Scheme, schemes...) != nil {
+		// The value is not repeated: it may hold a password.
+		return fmt.Errorf("must be a URL that starts with %s://", strings.Join(schemes, ":// or "))
+	}
+	return nil
+}
+
+func validDatabase(raw string, role Role) error {
+	switch {
+	case raw == "":
+		return nil
+	case role != RoleUp:
+		return errors.New("cannot be used by this command yet: it needs Postgres, which comes with the next version; use `sandpiper up`")
+	case !strings.HasPrefix(raw, "sqlite:") || raw == "sqlite:":
+		return errors.New("must be sqlite:PATH; Postgres comes with the next version")
+	}
+	return nil
+}
+
+func validFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
+		return errors.New("must be the path of an executable file")
+	}
+	return nil
+}
+
+func within(n, lo, hi int) error {
+	if n < lo || n > hi {
+		return fmt.Errorf("must be %d to %d", lo, hi)
+	}
+	return nil
+}
+
+func oneOf(v string, allowed ...string) error {
+	for _, a := range allowed {
+		if v == a {
+			return nil
+		}
+	}
+	return fmt.Errorf("must be one of %s", strings.Join(nonEmpty(allowed), ", "))
+}
+
+func nonEmpty(words []string) []string {
+	var out []string
+	for _, w := range words {
+		if w != "" {
+			out = append(out, w)
+		}
+	}
+	return out
+}

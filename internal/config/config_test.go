@@ -1,0 +1,93 @@
+package config
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/config.md")
+
+func TestDefaults(t *testing.T) {
+	c, err := Load(nil, RoleUp)
+	if err != nil {
+		t.Fatalf("an empty environment: %v", err)
+	}
+	if c.Addr != "127.0.0.1:8787" || !c.LocalDaytona() || !c.OfflineModel() || !c.EmbeddedRedis() {
+		t.Errorf("defaults = %+v, want everything embedded on 127.0.0.1:8787", c)
+	}
+	if c.Concurrency < 2 || c.Concurrency > 32 {
+		t.Errorf("Concurrency = %d, want 2 to 32", c.Concurrency)
+	}
+	if !filepath.IsAbs(c.Data) {
+		t.Errorf("Data = %q, want an absolute path", c.Data)
+	}
+}
+
+func TestEveryFaultIsNamedAtOnce(t *testing.T) {
+	_, err := Load([]string{
+		"SANDPIPER_ADDR=0.0.0.0:80", "SANDPIPER_CONCURRENCY=many", "LOG_LEVEL=loud", "DATABASE_URL=mysql://u:hush@h/d",
+		"REDIS_URL=http://x:hush@y", "DAYTONA_API_URL=https://example.org/api", "SANDPIPER_CLAUDE=/no/such/file",
+		"SANDPIPER_CONCURENCY=3", "ANTHROPIC_BASE_URL=nonsense",
+	}, RoleUp)
+	if err == nil {
+		t.Fatal("nine faults were taken")
+	}
+	for _, name := range []string{
+		"SANDPIPER_ADDR", "SANDPIPER_CONCURRENCY", "LOG_LEVEL", "DATABASE_URL", "REDIS_URL", "DAYTONA_API_KEY",
+		"SANDPIPER_CLAUDE", "SANDPIPER_CONCURENCY", "ANTHROPIC_BASE_URL",
+	} {
+		if !strings.Contains(err.Error(), name+" ") {
+			t.Errorf("the error does not name %s:\n%v", name, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hush") {
+		t.Errorf("the error repeats a password:\n%v", err)
+	}
+}
+
+func TestSeparateProcessesTakeNoEmbeddedDefault(t *testing.T) {
+	_, err := Load(nil, RoleWorker)
+	for _, name := range []string{"DATABASE_URL", "REDIS_URL", "DAYTONA_API_KEY", "ANTHROPIC_API_KEY"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("a worker without %s: %v", name, err)
+		}
+	}
+}
+
+func TestAKeyAloneMeansTheHostedPlatform(t *testing.T) {
+	c, err := Load([]string{"DAYTONA_API_KEY=dtn_x"}, RoleUp)
+	if err != nil || c.DaytonaURL != "https://app.daytona.io/api" {
+		t.Errorf("DaytonaURL = %q, %v", c.DaytonaURL, err)
+	}
+}
+
+func TestASecretIsNeverShown(t *testing.T) {
+	c := Config{AnthropicKey: NewSecret("sk-hush")}
+	asJSON, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shown := range []string{fmt.Sprint(c), fmt.Sprintf("%+v %#v %s %q", c, c, c.AnthropicKey, c.AnthropicKey), string(asJSON)} {
+		if strings.Contains(shown, "hush") {
+			t.Errorf("shown: %s", shown)
+		}
+	}
+}
+
+func TestConfigPageIsFresh(t *testing.T) {
+	page := filepath.Join("..", "..", "docs", "config.md")
+	if *update {
+		if err := os.WriteFile(page, []byte(Markdown()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(page)
+	if err != nil || string(have) != Markdown() {
+		t.Errorf("docs/config.md is stale (%v): go test ./internal/config -update", err)
+	}
+}
