@@ -1,0 +1,2 @@
+// Package store keeps the truth about jobs in SQL.
+package store

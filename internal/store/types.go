@@ -1,0 +1,72 @@
+package store
+
+import (
+	"time"
+
+	"sandpiper/internal/job"
+)
+
+// Key is an Idempotency-Key and what came with it. A Name of "" is no key.
+type Key struct {
+	Name        string
+	Fingerprint []byte // hash of the request's body; the same key with another one is job.ErrKeyReused
+}
+
+// JobFilter narrows Jobs. Zero values narrow nothing.
+type JobFilter struct {
+	State   job.State
+	BatchID string
+	UserID  string // for operators; another user's id gives a user an empty list
+	Limit   int    // 0 means 50
+	Cursor  string // what Jobs returned as next; "" starts with the newest
+}
+
+// Scope says whose events a stream holds. The fields narrow together; all empty means everything that the caller
+// may see.
+type Scope struct {
+	JobID, UserID, BatchID string
+}
+
+// Claim asks for a job.
+type Claim struct {
+	JobID    string
+	Worker   string
+	Token    string        // made by the worker, one for each claim: asking again with it gives the same answer
+	Lease    time.Duration // how long the claim holds without a Beat
+	TakeOver bool          // true: a running job whose lease lapsed; false: a queued job that is due
+	// Fresh describes the sandbox to add when the job has none and no idle one of its user has the same
+	// fingerprint: ID, Snapshot and Fingerprint. The rest is filled in.
+	Fresh job.Sandbox
+}
+
+// Claimed is a job that was given to a worker, and what is known about it.
+type Claimed struct {
+	Job     job.Job
+	Attempt job.Attempt
+	Sandbox job.Sandbox
+	Run     *job.Run // the newest run of the job, perhaps of an earlier attempt; nil without one
+}
+
+// Beat says what a worker must know about the jobs that it holds.
+type Beat struct {
+	Lost   []string // ids of jobs that another attempt owns, or that have ended: leave them alone
+	Cancel []string // ids of jobs that somebody asked to cancel
+}
+
+// Batch is what was read from a run since the last Append.
+type Batch struct {
+	AfterSeq int64            // the job's newest seq, as the writer knows it
+	RunID    string           // "" adds events only
+	From, To int64            // bytes of the run's output that the events stand for
+	Usage    []job.ModelUsage // tokens seen so far, whole; nil keeps what is stored
+	Events   []job.Event
+}
+
+// Requeue sends a running job back to the queue. The run that it had, if any, is over.
+type Requeue struct {
+	RunAfter   time.Time     // not before; zero means now
+	Delay      time.Duration // not before so long from now, on the database's clock; preferred to RunAfter
+	ChargeTry  bool          // whether this uses one of the job's tries
+	Reason     string        // shown in the state event
+	NewSandbox bool          // give the sandbox up: it will be deleted and the next claim takes another
+}
