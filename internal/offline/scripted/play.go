@@ -17,7 +17,7 @@ type player struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	closed <-chan struct{} // the server's
-	left   int // bytes until the cut; 0 = no cut by bytes
+	left   int             // bytes until the cut; 0 = no cut by bytes
 }
 
 // play sends a, or breaks the connection as a asks.

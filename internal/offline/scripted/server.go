@@ -3,6 +3,7 @@ package scripted
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -27,7 +28,7 @@ type Server struct {
 	busy   sync.WaitGroup // the server loop and every request
 
 	mu       sync.Mutex
-	http     *http.Server // nil while it refuses connections
+	stop     func() error // closes the listener and its connections; nil while it refuses
 	queue    []Answer
 	handle   func(Request) Answer
 	requests []Request
@@ -51,9 +52,12 @@ func Open(o Options) (*Server, error) {
 func (s *Server) serve(ln net.Listener) {
 	srv := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
 	s.mu.Lock()
-	s.http = srv
+	s.stop = func() error {
+		_ = ln.Close() // srv.Close misses a listener that Serve has not seen yet; a second close is an error
+		return srv.Close()
+	}
 	s.mu.Unlock()
-	s.busy.Go(func() { _ = srv.Serve(ln) }) // always ErrServerClosed: nobody else closes ln
+	s.busy.Go(func() { _ = srv.Serve(ln) }) // it ends because stop was called
 }
 
 // URL is the base address, for ANTHROPIC_BASE_URL. A path behind it is allowed.
@@ -76,13 +80,13 @@ func (s *Server) Close() error {
 // Refuse closes the listener and every connection: from now on a connection is refused, until Accept.
 func (s *Server) Refuse() error {
 	s.mu.Lock()
-	srv := s.http
-	s.http = nil
+	stop := s.stop
+	s.stop = nil
 	s.mu.Unlock()
-	if srv == nil {
+	if stop == nil {
 		return nil
 	}
-	if err := srv.Close(); err != nil {
+	if err := stop(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("close the scripted model: %w", err)
 	}
 	return nil
