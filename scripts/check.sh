@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# What can be said about the code without running it.
+. "$(dirname "$0")/lib.sh"
+
+step "vet"
+go vet ./...
+
+step "gofumpt"
+unformatted=$(go tool gofumpt -l .)
+[ -z "$unformatted" ] || die "not as gofumpt would write it (go tool gofumpt -w .):
+$unformatted"
+
+step "staticcheck"
+go tool staticcheck ./...

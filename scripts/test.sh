@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change is done. Installs what it needs first; skips nothing.
+# Arguments go to `go test` in place of ./... (for example: scripts/test.sh -run Follow ./client).
+. "$(dirname "$0")/lib.sh"
+
+scripts/need.sh
+
+step "modules"
+go mod download
+
+step "build"
+go build -o bin/ ./cmd/...
+
+step "the pinned claude command"
+SANDPIPER_CLAUDE=${SANDPIPER_CLAUDE:-$(bin/sandpiper install-claude)}
+SANDPIPER_CLAUDE=$(realpath "$SANDPIPER_CLAUDE")
+export SANDPIPER_CLAUDE
+
+scripts/check.sh
+
+step "tests, with the race detector"
+[ $# -gt 0 ] || set -- ./...
+go build -o bin/testsum ./scripts/testsum
+# Two packages at a time: many of these tests start processes, and time is part of what they look at.
+set +o pipefail # testsum's verdict counts; it also fails when go test died before it had reported
+CGO_ENABLED=1 go test -race -count=1 -p 2 -json "$@" | bin/testsum
