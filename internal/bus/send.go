@@ -1,0 +1,74 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sandpiper/internal/job"
+)
+
+const (
+	patience = 200 * time.Millisecond // for one group of news; then it is dropped
+	group    = 128                    // news in one round trip, at most
+)
+
+// letter is what travels: the news, and whose it is.
+type letter struct {
+	From string `json:"f"`
+	job.News
+}
+
+// send passes on what Publish left, many at a time, until ctx ends.
+func (b *Bus) send(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case n := <-b.out:
+			b.pass(ctx, b.more([]job.News{n}))
+		}
+	}
+}
+
+// more adds what waits already.
+func (b *Bus) more(news []job.News) []job.News {
+	for len(news) < group {
+		select {
+		case n := <-b.out:
+			news = append(news, n)
+		default:
+			return news
+		}
+	}
+	return news
+}
+
+// pass publishes news, after a zero one if any was dropped before. A lost reply means that the others hear it twice.
+func (b *Bus) pass(ctx context.Context, news []job.News) {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	again := b.missed.Swap(false)
+	_, err := b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		if again {
+			p.Publish(ctx, b.o.Channel, b.seal(job.News{}))
+		}
+		for _, n := range news {
+			p.Publish(ctx, b.o.Channel, b.seal(n))
+		}
+		return nil
+	})
+	if err != nil {
+		b.drop(len(news))
+	}
+}
+
+func (b *Bus) seal(n job.News) []byte {
+	raw, err := json.Marshal(letter{b.self, n})
+	if err != nil {
+		panic(err) // strings, numbers and booleans only
+	}
+	return raw
+}

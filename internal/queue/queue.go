@@ -1,0 +1,99 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"sandpiper/internal/job"
+	"sandpiper/internal/queue/redisurl"
+)
+
+// Options are what a queue may be told.
+type Options struct {
+	TaskCheckInterval time.Duration // between two looks at empty queues; 0 means 10 ms
+	Log               *slog.Logger  // asynq's own messages, at debug level; nil means slog.Default()
+}
+
+// Queue pushes hints to Redis and takes them from there.
+type Queue struct {
+	redis  *redis.UniversalOptions
+	quick  redis.UniversalClient // of Push, Alive and Depth
+	client *asynq.Client
+	check  time.Duration
+	log    *slog.Logger
+}
+
+// Open makes a queue on the Redis at url (see redisurl.Parse). It does not wait for Redis: that may be away now and
+// at any later time.
+func Open(url string, o Options) (*Queue, error) {
+	opts, err := redisurl.Parse(url)
+	if err != nil {
+		return nil, fmt.Errorf("open the queue: the URL of Redis %w", err)
+	}
+	quick := redisurl.Quick(opts)
+	return &Queue{
+		redis: opts, quick: quick, client: asynq.NewClientFromRedisClient(quick),
+		check: cmp.Or(o.TaskCheckInterval, 10*time.Millisecond),
+		log:   cmp.Or(o.Log, slog.Default()),
+	}, nil
+}
+
+// Close ends the connections of Push, Alive and Depth. Consume has its own and ends with its context.
+func (q *Queue) Close() error { return q.quick.Close() }
+
+// kind is the type of every task; people see it in asynq's web page.
+const kind = "job"
+
+// ceiling is when asynq gives up waiting for a handler: later than any job can end.
+const ceiling = job.MaxTimeout + time.Hour
+
+// Push sends one hint. A hint that is there already is success. It takes at most redisurl.Patience; an error means
+// that the hint is lost, or perhaps arrived: whoever sweeps overdue jobs pushes another.
+func (q *Queue) Push(ctx context.Context, h job.Hint) error {
+	ctx, stop := context.WithTimeout(ctx, redisurl.Patience)
+	defer stop()
+	_, err := q.client.EnqueueContext(ctx, asynq.NewTask(kind, []byte(h.JobID)),
+		asynq.TaskID(h.JobID+":"+strconv.FormatInt(h.DispatchSeq, 10)),
+		asynq.Queue(string(h.Priority)), asynq.Timeout(ceiling), asynq.MaxRetry(maxRetry))
+	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+		return fmt.Errorf("push a hint of %s: %w", h.JobID, err)
+	}
+	return nil
+}
+
+// Alive reports whether Redis answers within redisurl.Patience.
+func (q *Queue) Alive(ctx context.Context) bool {
+	ctx, stop := context.WithTimeout(ctx, redisurl.Patience)
+	defer stop()
+	return q.quick.Ping(ctx).Err() == nil
+}
+
+// Depth counts the hints that wait in Redis, of all priorities, within redisurl.Patience. An error means that Redis is
+// away. The keys are asynq's own, and public: its exporters and autoscalers read the same.
+func (q *Queue) Depth(ctx context.Context) (int, error) {
+	ctx, stop := context.WithTimeout(ctx, redisurl.Patience)
+	defer stop()
+	counts := make([]*redis.IntCmd, len(job.Priorities))
+	_, err := q.quick.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, name := range job.Priorities {
+			counts[i] = p.LLen(ctx, "asynq:{"+string(name)+"}:pending")
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count waiting hints: %w", err)
+	}
+	var n int64
+	for _, c := range counts {
+		n += c.Val()
+	}
+	return int(n), nil
+}
