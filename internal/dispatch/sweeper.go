@@ -1,0 +1,151 @@
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"sandpiper/internal/job"
+)
+
+// overdue is what a Sweeper needs of package store.
+type overdue interface {
+	Overdue(ctx context.Context, age time.Duration, limit int) ([]job.Hint, error)
+	Due(ctx context.Context, limit int) ([]job.Hint, error)
+	Lapsed(ctx context.Context, limit int) ([]string, error)
+	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
+}
+
+// hints is what a Sweeper needs of package queue. Both must end soon whatever Redis does.
+type hints interface {
+	pusher
+	Depth(ctx context.Context) (int, error) // hints that wait; an error means that Redis is away
+}
+
+// taker is a worker that may have a free slot. Offer returns at once; false means that no slot is free.
+type taker interface {
+	Offer(jobID string, takeOver bool) bool
+}
+
+// SweeperOptions are what a sweeper may be told. Zero values are good defaults.
+type SweeperOptions struct {
+	Every       time.Duration    // 0 means 500 ms
+	Batch       int              // jobs of each kind in one turn; 0 means 200
+	Lease       time.Duration    // how long a worker's lease lasts; 0 means 5 s
+	TrustLeases bool             // the leases in the database are true at the start: nobody else can hold one
+	Holder      string           // who turns, for the turn that the whole fleet takes once; "" means a new word
+	Now         func() time.Time // nil means time.Now
+	Log         *slog.Logger     // nil means slog.Default()
+}
+
+// Sweeper finds the jobs that no hint brings to a worker.
+type Sweeper struct {
+	jobs    overdue
+	queue   hints
+	worker  taker
+	o       SweeperOptions
+	contact contact
+	turn    turn
+	away    bool // Redis did not answer in the last turn
+}
+
+// NewSweeper makes a sweeper for one worker process.
+func NewSweeper(s overdue, q hints, w taker, o SweeperOptions) *Sweeper {
+	o.Every = cmp.Or(o.Every, 500*time.Millisecond)
+	o.Batch = cmp.Or(o.Batch, 200)
+	o.Lease = cmp.Or(o.Lease, 5*time.Second)
+	o.Holder = cmp.Or(o.Holder, job.NewToken())
+	o.Log = cmp.Or(o.Log, slog.Default())
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Sweeper{jobs: s, queue: q, worker: w, o: o, contact: contact{need: o.Lease, trusted: o.TrustLeases}, turn: turn{holder: o.Holder}}
+}
+
+// Run turns until ctx ends. A failed turn is logged here, once; the next one comes soon.
+func (s *Sweeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(s.o.Every)
+	defer tick.Stop()
+	for {
+		if n, err := s.Turn(ctx); err != nil && ctx.Err() == nil {
+			s.o.Log.ErrorContext(ctx, "sweep failed", "moved", n, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Turn looks once, and returns how many jobs were pushed again or taken by the worker.
+func (s *Sweeper) Turn(ctx context.Context) (int, error) {
+	s.contact.touch(s.o.Now())
+	taken, errLapsed := s.takeOver(ctx)
+	moved, errMoved := s.move(ctx)
+	err := errors.Join(errLapsed, errMoved)
+	if err != nil {
+		s.contact.lose()
+	}
+	return taken + moved, err
+}
+
+// takeOver offers jobs whose worker has not been heard of for a lease. After an outage of the database every lease has
+// lapsed and every worker lives, so it waits until they all have had the time to say so.
+func (s *Sweeper) takeOver(ctx context.Context) (int, error) {
+	ids, err := s.jobs.Lapsed(ctx, s.o.Batch)
+	if err != nil {
+		return 0, fmt.Errorf("look for lapsed leases: %w", err)
+	}
+	s.contact.answered(s.o.Now())
+	if !s.contact.long() {
+		return 0, nil
+	}
+	for n, id := range ids {
+		if !s.worker.Offer(id, true) {
+			return n, nil
+		}
+	}
+	return len(ids), nil
+}
+
+// move brings queued jobs on: by a new hint, or by hand while Redis is away.
+func (s *Sweeper) move(ctx context.Context) (int, error) {
+	depth, err := s.queue.Depth(ctx)
+	if ctx.Err() != nil {
+		return 0, nil
+	}
+	s.note(ctx, err)
+	if err != nil {
+		return s.offer(ctx)
+	}
+	return s.push(ctx, depth)
+}
+
+// note logs that Redis went away or came back, once each.
+func (s *Sweeper) note(ctx context.Context, err error) {
+	switch away := err != nil; {
+	case away && !s.away:
+		s.o.Log.WarnContext(ctx, "redis does not answer: due jobs are taken from the database", "err", err)
+	case !away && s.away:
+		s.o.Log.InfoContext(ctx, "redis answers again")
+	}
+	s.away = err != nil
+}
+
+// offer gives due jobs to the worker of this process, without Redis. Other processes do the same; the claim decides.
+func (s *Sweeper) offer(ctx context.Context) (int, error) {
+	due, err := s.jobs.Due(ctx, s.o.Batch)
+	if err != nil {
+		return 0, fmt.Errorf("look for due jobs: %w", err)
+	}
+	for n, h := range due {
+		if !s.worker.Offer(h.JobID, false) {
+			return n, nil
+		}
+	}
+	return len(due), nil
+}
