@@ -10,10 +10,14 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
-const longestPause = 5 * time.Second
+const (
+	longestPause = 5 * time.Second
+	longestObey  = time.Minute // a server that asks for a longer pause is an error: the caller decides
+)
 
 // call is one request. Repeatable says that sending it twice does no harm.
 type call struct {
@@ -36,7 +40,7 @@ func (c *Client) do(ctx context.Context, k call, out any) error {
 	}
 	for n := 1; ; n++ {
 		err := c.once(ctx, k, body, out)
-		if err == nil || !k.repeatable || n >= c.tries || !worthRepeating(err) {
+		if err == nil || !k.repeatable || n >= c.tries || !worthRepeating(err) || retryAfter(err) > longestObey {
 			return err
 		}
 		if err := sleep(ctx, max(c.backoff(n), retryAfter(err))); err != nil {
@@ -46,7 +50,11 @@ func (c *Client) do(ctx context.Context, k call, out any) error {
 }
 
 func (c *Client) once(ctx context.Context, k call, body []byte, out any) error {
-	q, err := http.NewRequestWithContext(ctx, k.method, c.url(k.path, k.query), bytes.NewReader(body))
+	query := k.query
+	if k.method == http.MethodGet && strings.HasPrefix(k.path, "/api/") {
+		query = c.asUser(query)
+	}
+	q, err := http.NewRequestWithContext(ctx, k.method, c.url(k.path, query), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

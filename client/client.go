@@ -53,18 +53,24 @@ func patient() http.RoundTripper {
 	return t
 }
 
-// url puts together the address of a route. The caller's user goes with every read.
+// url puts together the address of a route.
 func (c *Client) url(path string, query url.Values) string {
-	if query == nil {
-		query = url.Values{}
-	}
-	if c.user != "" && !query.Has("userId") {
-		query.Set("userId", c.user)
-	}
 	if len(query) == 0 {
 		return c.base + path
 	}
 	return c.base + path + "?" + query.Encode()
+}
+
+// asUser adds in whose name a read is made. Writes name their user in the body.
+func (c *Client) asUser(query url.Values) url.Values {
+	if c.user == "" || query.Has("userId") {
+		return query
+	}
+	if query == nil {
+		query = url.Values{}
+	}
+	query.Set("userId", c.user)
+	return query
 }
 
 // header is what every request carries.

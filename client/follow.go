@@ -13,8 +13,6 @@ import (
 	"github.com/coder/websocket"
 )
 
-const pingWithin = 5 * time.Second // how long a silent socket may take to answer a ping
-
 // Closed says that the API closed a socket and does not want it back. Its codes are 4500 to 4999.
 type Closed struct {
 	Code   int
@@ -124,7 +122,7 @@ func (f *follower) socket(ctx context.Context) error {
 }
 
 func (f *follower) dial(ctx context.Context) (*websocket.Conn, error) {
-	q := url.Values{"jobId": {f.job}, "after": {strconv.FormatInt(f.last, 10)}}
+	q := f.c.asUser(url.Values{"jobId": {f.job}, "after": {strconv.FormatInt(f.last, 10)}})
 	conn, r, err := websocket.Dial(ctx, f.c.url("/ws", q), &websocket.DialOptions{HTTPClient: f.c.http, HTTPHeader: f.c.header()})
 	if err == nil {
 		conn.SetReadLimit(-1) // an answer may be long, and it is one message
@@ -178,7 +176,7 @@ func onTheWay(err error) error {
 // check asks a silent socket whether it lives, and the API whether there is something that it did not send: a lost
 // message then costs time and never an event.
 func (f *follower) check(ctx context.Context, conn *websocket.Conn) error {
-	within, stop := context.WithTimeout(ctx, pingWithin)
+	within, stop := context.WithTimeout(ctx, f.c.quiet)
 	defer stop()
 	if err := conn.Ping(within); err != nil {
 		return fmt.Errorf("%w: %w", errWay, err)

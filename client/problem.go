@@ -19,7 +19,9 @@ type Problem struct {
 	Detail string       `json:"detail"`
 	Errors []FieldError `json:"errors"` // every fault of the request at once
 
-	retryAfter time.Duration
+	RequestID string `json:"requestId"` // where to look in the server's log
+
+	RetryAfter time.Duration `json:"-"` // how long the server asks to be left alone; 0 when it did not say
 }
 
 // FieldError is one fault of a request: where it is (a JSON pointer, or "?name" for a query parameter) and what is
@@ -27,6 +29,7 @@ type Problem struct {
 type FieldError struct {
 	Pointer string `json:"pointer"`
 	Detail  string `json:"detail"`
+	Code    string `json:"code"` // "" unless it says more than the problem's own
 }
 
 func (p *Problem) Error() string {
@@ -68,7 +71,7 @@ func problemOf(r *http.Response) *Problem {
 	}
 	p.Status = r.StatusCode
 	if n, err := strconv.Atoi(r.Header.Get("Retry-After")); err == nil && n > 0 {
-		p.retryAfter = time.Duration(n) * time.Second
+		p.RetryAfter = time.Duration(n) * time.Second
 	}
 	return p
 }
@@ -77,7 +80,7 @@ func problemOf(r *http.Response) *Problem {
 func retryAfter(err error) time.Duration {
 	var p *Problem
 	if errors.As(err, &p) {
-		return p.retryAfter
+		return p.RetryAfter
 	}
 	return 0
 }
