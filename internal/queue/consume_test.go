@@ -1,0 +1,197 @@
+package queue_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sandpiper/internal/job"
+	"sandpiper/internal/queue"
+)
+
+func TestAHintReachesAHandlerOnceAndIsDoneWhenItReturns(t *testing.T) {
+	e := embedded(t)
+	q := open(t, e.URL())
+	came := make(chan string, 10)
+	drain := consume(t, q, 4, func(_ context.Context, id string) { came <- id })
+	for _, p := range job.Priorities {
+		push(t, q, job.Hint{JobID: "job_" + string(p), Priority: p})
+		if got := next(t, came, "a hint"); got != "job_"+string(p) {
+			t.Errorf("handler got %s", got)
+		}
+	}
+	until(t, "the hints are done", func() bool { return len(e.Members(queue.ActiveKey)) == 0 })
+	drain()
+	if len(came) > 0 {
+		t.Errorf("%d hints came twice", len(came))
+	}
+}
+
+func TestAHintIsActiveForAsLongAsItsHandlerRuns(t *testing.T) {
+	e := embedded(t)
+	q := open(t, e.URL())
+	begun, finish := make(chan string), make(chan struct{})
+	consume(t, q, 1, func(context.Context, string) { begun <- ""; <-finish })
+	push(t, q, hint("job_1", 7))
+	next(t, begun, "the handler")
+	if got := e.Members(queue.ActiveKey); len(got) != 1 || got[0] != "job_1:7" {
+		t.Errorf("active: %v, want job_1:7", got)
+	}
+	close(finish)
+	until(t, "the hint is done", func() bool { return len(e.Members(queue.ActiveKey)) == 0 })
+}
+
+func TestAHandlerThatPanicsIsNotCalledAgain(t *testing.T) {
+	e := embedded(t)
+	q := open(t, e.URL())
+	var calls atomic.Int32
+	consume(t, q, 1, func(context.Context, string) { calls.Add(1); panic("boom") })
+	push(t, q, hint("job_1", 0))
+	until(t, "the hint is done", func() bool { return calls.Load() == 1 && len(e.Members(queue.ActiveKey)) == 0 })
+	if e.Has("asynq:{interactive}:retry") || e.Has("asynq:{interactive}:archived") {
+		t.Error("the hint waits to be tried again")
+	}
+}
+
+func TestDrainEndsTheContextOfEveryHandlerAtOnce(t *testing.T) {
+	q := open(t, embedded(t).URL())
+	begun := make(chan string, 8)
+	var returned atomic.Int32
+	drain := consume(t, q, 8, func(ctx context.Context, id string) {
+		begun <- id
+		<-ctx.Done()
+		returned.Add(1)
+	})
+	for i := range 8 {
+		push(t, q, hint("job", int64(i)))
+		next(t, begun, "a handler")
+	}
+	if took := drain(); took > time.Second || returned.Load() != 8 {
+		t.Errorf("drained %d of 8 in %v, want all within a second", returned.Load(), took)
+	}
+}
+
+func TestDrainDoesNotWaitForAHandlerThatLingersAndPutsItsHintBack(t *testing.T) {
+	q := open(t, embedded(t).URL())
+	begun, finish, gone := make(chan string), make(chan struct{}), make(chan struct{})
+	drain := consume(t, q, 1, func(context.Context, string) { defer close(gone); begun <- ""; <-finish })
+	push(t, q, hint("job_1", 0))
+	next(t, begun, "the handler")
+	if took := drain(); took > time.Second+allowance {
+		t.Errorf("Consume returned after %v, want a second at most", took)
+	}
+	if n, err := q.Depth(t.Context()); n != 1 {
+		t.Errorf("%d hints wait (%v), want the one of the handler that still runs", n, err)
+	}
+	close(finish)
+	<-gone
+}
+
+func TestConsumeWaitsForARedisThatIsAwayAtTheStart(t *testing.T) {
+	e := embedded(t)
+	q := open(t, e.URL())
+	e.Stop()
+	came := make(chan string, 1)
+	consume(t, q, 1, func(_ context.Context, id string) { came <- id })
+	until(t, "redis is missed", func() bool { return !q.Alive(t.Context()) })
+	e.Start(t)
+	until(t, "a hint is pushed", func() bool { return q.Push(t.Context(), hint("job_1", 0)) == nil })
+	next(t, came, "the hint")
+}
+
+func TestARunningHandlerDoesNotNoticeThatRedisGoes(t *testing.T) {
+	for name, harm := range map[string]func(*queue.Embedded){
+		"stopped": (*queue.Embedded).Stop,
+		"wiped":   (*queue.Embedded).Flush,
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := embedded(t)
+			q := open(t, e.URL())
+			begun, finish, came := make(chan string), make(chan struct{}), make(chan string, 1)
+			drain := consume(t, q, 2, func(ctx context.Context, id string) {
+				if id == "job_after" {
+					came <- id
+					return
+				}
+				begun <- id
+				select {
+				case <-ctx.Done():
+					t.Error("the handler's context has ended")
+				case <-finish:
+				}
+			})
+			push(t, q, hint("job_1", 0))
+			next(t, begun, "the handler")
+			harm(e)
+			if name == "stopped" {
+				until(t, "redis is missed", func() bool { return !q.Alive(t.Context()) })
+				e.Start(t)
+			}
+			close(finish)
+			until(t, "another hint is pushed", func() bool { return q.Push(t.Context(), hint("job_after", 0)) == nil })
+			next(t, came, "the hint after")
+			drain()
+		})
+	}
+}
+
+func TestConsumeEndsSoonWhenRedisIsNoHelp(t *testing.T) {
+	for name, url := range map[string]func() string{
+		"it hangs":       func() string { return silent(t) },
+		"nobody listens": func() string { return refused(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			drain := consume(t, open(t, url()), 4, func(context.Context, string) { t.Error("a hint from nowhere") })
+			if took := drain(); took > time.Second+allowance {
+				t.Errorf("Consume returned after %v", took)
+			}
+		})
+	}
+}
+
+func TestConsumeEndsSoonWhenRedisWentAwayUnderRunningHandlers(t *testing.T) {
+	e := embedded(t)
+	q := open(t, e.URL())
+	begun := make(chan string, 8)
+	drain := consume(t, q, 8, func(ctx context.Context, id string) { begun <- id; <-ctx.Done() })
+	for i := range 8 {
+		push(t, q, hint("job", int64(i)))
+		next(t, begun, "a handler")
+	}
+	e.Stop()
+	if took := drain(); took > 2*time.Second {
+		t.Errorf("Consume returned after %v", took)
+	}
+}
+
+func TestAnIdleConsumerAsksAtItsPace(t *testing.T) {
+	e := embedded(t)
+	came := make(chan string)
+	q := open(t, e.URL())
+	consume(t, q, 2, func(_ context.Context, id string) { came <- id })
+	push(t, q, hint("job_1", 0))
+	next(t, came, "the hint")
+	before := e.Commands()
+	tick := time.After(time.Second)
+	<-tick
+	if asked := e.Commands() - before; asked > 9*150 {
+		t.Errorf("%d commands in a second, want about nine for each 10 ms: a script of two for each queue", asked)
+	}
+}
+
+func TestARedisThatFailsIsAskedSlowly(t *testing.T) {
+	e := embedded(t)
+	came := make(chan string)
+	q := open(t, e.URL())
+	consume(t, q, 2, func(_ context.Context, id string) { came <- id })
+	push(t, q, hint("job_1", 0))
+	next(t, came, "the hint")
+	e.Refuse()
+	before := e.Commands()
+	tick := time.After(time.Second)
+	<-tick
+	if asked := e.Commands() - before; asked > 40 {
+		t.Errorf("%d commands in a second, want about ten", asked)
+	}
+}

@@ -1,0 +1,138 @@
+package queue_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sandpiper/internal/job"
+	"sandpiper/internal/queue"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// allowance is what a busy machine may add to a limit.
+const allowance = 300 * time.Millisecond
+
+// embedded is a Redis of its own for t.
+func embedded(t testing.TB) *queue.Embedded {
+	t.Helper()
+	e, err := queue.OpenEmbedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+func open(t testing.TB, url string) *queue.Queue {
+	t.Helper()
+	q, err := queue.Open(url, queue.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { q.Close() })
+	return q
+}
+
+func hint(id string, seq int64) job.Hint {
+	return job.Hint{JobID: id, DispatchSeq: seq, Priority: job.Interactive}
+}
+
+func push(t testing.TB, q *queue.Queue, h job.Hint) {
+	t.Helper()
+	if err := q.Push(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// consume runs q until the returned function is called, which waits for Consume and returns how long that took.
+func consume(t testing.TB, q *queue.Queue, concurrency int, handle func(context.Context, string)) func() time.Duration {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- q.Consume(ctx, concurrency, handle) }()
+	drain := sync.OnceValue(func() time.Duration {
+		begun := time.Now()
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Consume: %v", err)
+		}
+		return time.Since(begun)
+	})
+	t.Cleanup(func() { drain() })
+	return drain
+}
+
+// next waits for a value.
+func next[T any](t testing.TB, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatalf("waited too long for %s", what)
+		panic("unreachable")
+	}
+}
+
+// until polls cond, for what happens outside of this test.
+func until(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(20 * time.Second); !cond(); <-tick.C {
+		if time.Now().After(limit) {
+			t.Fatalf("waited too long until %s", what)
+		}
+	}
+}
+
+// silent listens, accepts and never answers: a Redis that hangs.
+func silent(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var conns []net.Conn
+	accepted := make(chan struct{})
+	go func() {
+		defer close(accepted)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			conns = append(conns, c)
+			mu.Unlock()
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-accepted
+		for _, c := range conns {
+			c.Close()
+		}
+	})
+	return "redis://" + l.Addr().String()
+}
+
+// refused is an address at which nobody listens.
+func refused(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "redis://" + l.Addr().String()
+}
