@@ -63,9 +63,9 @@ func (p *pipe) keep(c net.Conn) {
 
 func (p *pipe) join(c net.Conn, all *sync.WaitGroup) {
 	defer c.Close()
-	p.mu.Lock()
-	p.mu.Unlock() //nolint:staticcheck // a stalled pipe dials nowhere
+	p.mu.Lock() // a stalled pipe dials nowhere
 	up, err := net.Dial("tcp", p.to)
+	p.mu.Unlock()
 	if err != nil {
 		return
 	}
