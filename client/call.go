@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -50,11 +49,7 @@ func (c *Client) do(ctx context.Context, k call, out any) error {
 }
 
 func (c *Client) once(ctx context.Context, k call, body []byte, out any) error {
-	query := k.query
-	if k.method == http.MethodGet && strings.HasPrefix(k.path, "/api/") {
-		query = c.asUser(query)
-	}
-	q, err := http.NewRequestWithContext(ctx, k.method, c.url(k.path, query), bytes.NewReader(body))
+	q, err := http.NewRequestWithContext(ctx, k.method, c.url(k.path, k.query), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -251,7 +251,7 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 			_, err := c.Jobs(ctx, client.JobsQuery{UserID: "you", State: client.Queued, Limit: 3, Cursor: "z"})
 			return err
 		}, "GET /api/jobs?cursor=z&limit=3&state=queued&userId=you"},
-		"a cancellation":  {func(c *client.Client) error { _, err := c.Cancel(ctx, "j"); return err }, "POST /api/jobs/j/cancel"},
+		"a cancellation":  {func(c *client.Client) error { _, err := c.Cancel(ctx, "j"); return err }, "POST /api/jobs/j/cancel?userId=me"},
 		"a sandbox":       {func(c *client.Client) error { _, err := c.CreateSandbox(ctx, "me"); return err }, "POST /api/sandbox/create"},
 		"whether it runs": {func(c *client.Client) error { return c.Ready(ctx) }, "GET /readyz"},
 	} {
@@ -264,6 +264,39 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 				t.Errorf("asked %q with %q, want %q with the key", a.line, a.auth, tc.line)
 			}
 		})
+	}
+}
+
+// An answer as the API gives it: what is not known yet is null.
+func TestAJobThatWaitsHasNoTimesYet(t *testing.T) {
+	r := record(t, say(200, `{"jobId":"j","sandboxId":null,"state":"queued","result":null,"error":null,"exitCode":null,`+
+		`"usage":[],"costUsd":null,"waitingFor":null,"lastSeq":1,"timings":{"createdAt":"2026-11-23T15:17:01.250Z",`+
+		`"startedAt":null,"endedAt":null,"queuedMs":null,"runMs":null}}`))
+	j, err := r.client(client.Options{}).Job(t.Context(), "j", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := client.Job{
+		JobID: "j", State: client.Queued, Usage: []client.ModelUsage{}, LastSeq: 1,
+		Timings: client.Timings{CreatedAt: time.Date(2026, 11, 23, 15, 17, 1, 250e6, time.UTC)},
+	}
+	if !reflect.DeepEqual(j, want) {
+		t.Errorf("got %+v\nwant %+v", j, want)
+	}
+}
+
+func TestAJobThatHasEndedTellsAll(t *testing.T) {
+	r := record(t, say(200, `{"jobId":"j","state":"succeeded","result":{"text":"4","format":"json","json":{"type":"result"}},`+
+		`"exitCode":0,"usage":[{"model":"m","inputTokens":1,"outputTokens":2,"cacheReadTokens":3,"cacheWriteTokens":4}],`+
+		`"costUsd":0.5,"timings":{"createdAt":"2026-11-23T15:17:01.250Z","endedAt":"2026-11-23T15:17:03.250Z","queuedMs":1,"runMs":1999}}`))
+	j, err := r.client(client.Options{}).Job(t.Context(), "j", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !j.State.Ended() || j.Result.Text != "4" || string(j.Result.JSON) != `{"type":"result"}` || *j.ExitCode != 0 ||
+		*j.CostUSD != 0.5 || j.Usage[0] != (client.ModelUsage{Model: "m", InputTokens: 1, OutputTokens: 2, CacheReadTokens: 3, CacheWriteTokens: 4}) ||
+		j.Timings.RunMS != 1999 || j.Timings.EndedAt.Sub(j.Timings.CreatedAt) != 2*time.Second {
+		t.Errorf("got %+v", j)
 	}
 }
 

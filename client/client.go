@@ -61,7 +61,7 @@ func (c *Client) url(path string, query url.Values) string {
 	return c.base + path + "?" + query.Encode()
 }
 
-// asUser adds in whose name a read is made. Writes name their user in the body.
+// asUser adds in whose name a job is asked for. What makes something new names its user in the body.
 func (c *Client) asUser(query url.Values) url.Values {
 	if c.user == "" || query.Has("userId") {
 		return query

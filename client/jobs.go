@@ -41,7 +41,7 @@ func (c *Client) Job(ctx context.Context, id string, wait time.Duration) (Job, e
 		q.Set("wait", min(wait, longestWait).String())
 	}
 	var j Job
-	err := c.do(ctx, call{method: http.MethodGet, path: jobPath(id), query: q, repeatable: true}, &j)
+	err := c.do(ctx, call{method: http.MethodGet, path: jobPath(id), query: c.asUser(q), repeatable: true}, &j)
 	if err != nil {
 		return Job{}, fmt.Errorf("read job %s: %w", id, err)
 	}
@@ -93,7 +93,7 @@ func (c *Client) Jobs(ctx context.Context, f JobsQuery) (JobsPage, error) {
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
 	var p JobsPage
-	if err := c.do(ctx, call{method: http.MethodGet, path: "/api/jobs", query: q, repeatable: true}, &p); err != nil {
+	if err := c.do(ctx, call{method: http.MethodGet, path: "/api/jobs", query: c.asUser(q), repeatable: true}, &p); err != nil {
 		return JobsPage{}, fmt.Errorf("list jobs: %w", err)
 	}
 	return p, nil
@@ -112,7 +112,7 @@ func (c *Client) Events(ctx context.Context, id string, after int64, limit int) 
 		q.Set("limit", strconv.Itoa(limit))
 	}
 	var p EventsPage
-	err := c.do(ctx, call{method: http.MethodGet, path: jobPath(id) + "/events", query: q, repeatable: true}, &p)
+	err := c.do(ctx, call{method: http.MethodGet, path: jobPath(id) + "/events", query: c.asUser(q), repeatable: true}, &p)
 	if err != nil {
 		return EventsPage{}, fmt.Errorf("read events of job %s: %w", id, err)
 	}
@@ -123,7 +123,7 @@ func (c *Client) Events(ctx context.Context, id string, after int64, limit int) 
 // after. Asking twice does no harm; a job that has ended is a *Problem with status 409.
 func (c *Client) Cancel(ctx context.Context, id string) (Job, error) {
 	var j Job
-	err := c.do(ctx, call{method: http.MethodPost, path: jobPath(id) + "/cancel", repeatable: true}, &j)
+	err := c.do(ctx, call{method: http.MethodPost, path: jobPath(id) + "/cancel", query: c.asUser(nil), repeatable: true}, &j)
 	if err != nil {
 		return Job{}, fmt.Errorf("cancel job %s: %w", id, err)
 	}

@@ -51,12 +51,28 @@ type Job struct {
 	CostUSD   *float64     `json:"costUsd"` // nil until it is known, and where no price is known
 	Timings   Timings      `json:"timings"`
 
+	ExitCode       *int              `json:"exitCode"` // nil until it has ended; 0 only if it succeeded
 	Model          string            `json:"model"`
 	OutputFormat   string            `json:"outputFormat"`
 	TimeoutSeconds int               `json:"timeoutSeconds"`
 	Priority       string            `json:"priority"`
 	Metadata       map[string]string `json:"metadata"`
-	WaitingFor     string            `json:"waitingFor"` // why a queued job is not started yet
+
+	CancelRequested bool   `json:"cancelRequested"`
+	WaitingFor      string `json:"waitingFor"` // why a queued job is not started yet
+	BatchID         string `json:"batchId"`
+	CustomID        string `json:"customId"`
+	RetryOf         string `json:"retryOf"`
+	LastSeq         int64  `json:"lastSeq"` // seq of its newest event
+}
+
+// Timings says when things happened to a job, on the database's clock. A time is zero until it has come.
+type Timings struct {
+	CreatedAt time.Time `json:"createdAt"`
+	StartedAt time.Time `json:"startedAt"` // its first claim
+	EndedAt   time.Time `json:"endedAt"`
+	QueuedMS  int64     `json:"queuedMs"` // until it was first claimed, or ended unclaimed
+	RunMS     int64     `json:"runMs"`    // from its first claim to its end
 }
 
 // Result is a job's answer.
