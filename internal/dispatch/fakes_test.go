@@ -1,0 +1,128 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+	"sandpiper/internal/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var errAway = errors.New("away")
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// table stands for the store where a test is about what is asked of it, and when.
+type table struct {
+	err       error // of every call
+	submitted []job.Job
+	replay    bool
+	hints     []job.Hint
+	due       []job.Hint
+	lapsed    []string
+	others    bool // another process holds the turn
+	slow      func()
+
+	asked []string
+	age   time.Duration
+	limit int
+}
+
+func (s *table) Submit(_ context.Context, _ auth.Caller, j job.Job, _ store.Key) (job.Job, bool, error) {
+	if s.err != nil {
+		return job.Job{}, false, s.err
+	}
+	s.submitted = append(s.submitted, j)
+	return j, s.replay, nil
+}
+
+func (s *table) Cancel(_ context.Context, _ auth.Caller, id string) (job.Job, error) {
+	return job.Job{ID: id}, s.err
+}
+
+func (s *table) Overdue(_ context.Context, age time.Duration, limit int) ([]job.Hint, error) {
+	s.asked, s.age, s.limit = append(s.asked, "overdue"), age, limit
+	return s.hints, s.err
+}
+
+func (s *table) Due(context.Context, int) ([]job.Hint, error) {
+	s.asked = append(s.asked, "due")
+	return s.due, s.err
+}
+
+func (s *table) Lapsed(context.Context, int) ([]string, error) {
+	if s.slow != nil {
+		s.slow()
+	}
+	return s.lapsed, s.err
+}
+
+func (s *table) HoldTurn(context.Context, string, string, time.Duration) (bool, error) {
+	s.asked = append(s.asked, "turn")
+	return !s.others, s.err
+}
+
+// wire stands for the queue.
+type wire struct {
+	err    error
+	depth  int
+	mu     sync.Mutex
+	pushed []job.Hint
+}
+
+func (q *wire) Push(_ context.Context, h job.Hint) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.err == nil {
+		q.pushed = append(q.pushed, h)
+	}
+	return q.err
+}
+
+func (q *wire) Depth(context.Context) (int, error) { return q.depth, q.err }
+
+// hands stands for a worker with free slots.
+type hands struct {
+	free  int
+	taken []string
+}
+
+func (w *hands) Offer(id string, takeOver bool) bool {
+	if w.free == 0 {
+		return false
+	}
+	w.free--
+	if takeOver {
+		id = "over " + id
+	}
+	w.taken = append(w.taken, id)
+	return true
+}
+
+func wantTaken(t *testing.T, w *hands, want ...string) {
+	t.Helper()
+	if !slices.Equal(w.taken, want) {
+		t.Errorf("the worker was given %v, want %v", w.taken, want)
+	}
+	w.taken = nil
+}
+
+// clock is moved by the test.
+type clock struct{ now time.Time }
+
+func newClock() *clock { return &clock{time.Date(2026, 11, 5, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time { return c.now }
+
+func (c *clock) pass(d time.Duration) { c.now = c.now.Add(d) }

@@ -1,0 +1,176 @@
+package dispatch_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sandpiper/internal/dispatch"
+	"sandpiper/internal/job"
+)
+
+const lease = 5 * time.Second
+
+// sweeper is one with everything that it works on.
+type sweeper struct {
+	*dispatch.Sweeper
+	s *table
+	q *wire
+	w *hands
+	c *clock
+}
+
+func newSweeper(change func(*dispatch.SweeperOptions)) sweeper {
+	x := sweeper{s: &table{}, q: &wire{}, w: &hands{free: 100}, c: newClock()}
+	o := dispatch.SweeperOptions{Lease: lease, Now: x.c.Now, Log: quiet}
+	if change != nil {
+		change(&o)
+	}
+	x.Sweeper = dispatch.NewSweeper(x.s, x.q, x.w, o)
+	return x
+}
+
+// turn takes one turn half a second later.
+func (x sweeper) turn(t *testing.T) int {
+	t.Helper()
+	x.c.pass(500 * time.Millisecond)
+	n, err := x.Turn(t.Context())
+	if (err != nil) != (x.s.err != nil) {
+		t.Errorf("Turn: %v", err)
+	}
+	return n
+}
+
+func TestOverdueHintsArePushedAgain(t *testing.T) {
+	x := newSweeper(nil)
+	x.s.hints = []job.Hint{{JobID: "a", DispatchSeq: 1, Priority: job.Bulk}, {JobID: "b", DispatchSeq: 4, Priority: job.Default}}
+	if n := x.turn(t); n != 2 || !slices.Equal(x.q.pushed, x.s.hints) {
+		t.Errorf("moved %d, pushed %v, want both hints", n, x.q.pushed)
+	}
+	wantTaken(t, x.w)
+}
+
+func TestTheMoreHintsWaitTheFewerArePushedAgain(t *testing.T) {
+	for name, tc := range map[string]struct {
+		depth, limit int
+		age          time.Duration
+	}{
+		"none waits: unclaimed jobs have lost theirs":      {0, 200, 2 * time.Second},
+		"some wait: the job's is probably among them":      {10, 54, 10 * time.Second},
+		"many wait: nobody can say, and no more is needed": {1000, 4, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newSweeper(nil)
+			x.q.depth = tc.depth
+			if x.turn(t); x.s.age != tc.age || x.s.limit != tc.limit {
+				t.Errorf("asked for %d older than %v, want %d older than %v", x.s.limit, x.s.age, tc.limit, tc.age)
+			}
+		})
+	}
+}
+
+func TestOnlyTheHolderOfTheTurnPushesAgain(t *testing.T) {
+	x := newSweeper(nil)
+	x.s.others = true
+	for range 20 {
+		x.turn(t)
+	}
+	if slices.Contains(x.s.asked, "overdue") {
+		t.Error("pushed without the turn")
+	}
+	if n := len(x.s.asked); n > 4 {
+		t.Errorf("asked for the turn %d times in 10 s", n)
+	}
+	x.s.others = false
+	for range 5 {
+		x.turn(t)
+	}
+	if !slices.Contains(x.s.asked, "overdue") {
+		t.Error("did not take the turn that became free")
+	}
+}
+
+func TestWhileRedisIsAwayDueJobsAreOfferedToTheWorker(t *testing.T) {
+	x := newSweeper(nil)
+	x.s.others = true // of every process: each has its own slots
+	x.s.due = []job.Hint{{JobID: "a"}, {JobID: "b"}, {JobID: "c"}}
+	x.turn(t)
+	wantTaken(t, x.w)
+	x.q.err, x.w.free = errAway, 2
+	if n := x.turn(t); n != 2 {
+		t.Errorf("moved %d, want as many as there are slots", n)
+	}
+	wantTaken(t, x.w, "a", "b")
+	x.q.err, x.w.free = nil, 9
+	x.turn(t)
+	wantTaken(t, x.w)
+}
+
+func TestATakeOverNeedsOneLeaseOfUnbrokenContact(t *testing.T) {
+	const turns = int(lease / (500 * time.Millisecond))
+	for name, tc := range map[string]struct {
+		trust bool
+		harm  func(t *testing.T, x sweeper) // after contact was long enough
+	}{
+		"at the start":            {false, nil},
+		"after an error":          {false, func(t *testing.T, x sweeper) { x.s.err = errAway; x.turn(t); x.s.err = nil }},
+		"after a pause":           {false, func(_ *testing.T, x sweeper) { x.c.pass(lease) }},
+		"after trust, an error":   {true, func(t *testing.T, x sweeper) { x.s.err = errAway; x.turn(t); x.s.err = nil }},
+		"after trust, a pause":    {true, func(_ *testing.T, x sweeper) { x.c.pass(lease) }},
+		"after the clock went on": {false, func(_ *testing.T, x sweeper) { x.c.pass(time.Hour) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newSweeper(func(o *dispatch.SweeperOptions) { o.TrustLeases = tc.trust })
+			if tc.harm != nil {
+				for range turns + 1 {
+					x.turn(t)
+				}
+				tc.harm(t, x)
+			}
+			x.s.lapsed = []string{"a"}
+			for range turns {
+				x.turn(t)
+			}
+			wantTaken(t, x.w)
+			x.turn(t)
+			wantTaken(t, x.w, "over a")
+		})
+	}
+}
+
+func TestADatabaseThatHangsBreaksContactToo(t *testing.T) {
+	x := newSweeper(nil)
+	for range 11 {
+		x.turn(t)
+	}
+	x.s.lapsed = []string{"a"}
+	x.s.slow = func() { x.c.pass(lease) }
+	x.turn(t)
+	wantTaken(t, x.w)
+}
+
+func TestTrustedLeasesAreTakenOverAtOnce(t *testing.T) {
+	x := newSweeper(func(o *dispatch.SweeperOptions) { o.TrustLeases = true })
+	x.s.lapsed, x.w.free = []string{"a", "b", "c"}, 2
+	if n := x.turn(t); n != 2 {
+		t.Errorf("moved %d, want 2: no more slots", n)
+	}
+	wantTaken(t, x.w, "over a", "over b")
+}
+
+func TestRunTurnsUntilItsContextEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newSweeper(func(o *dispatch.SweeperOptions) { o.Now = time.Now })
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		defer stop()
+		begun := time.Now()
+		if err := x.Run(ctx); err != nil || time.Since(begun) != 10*time.Second {
+			t.Errorf("Run: %v after %v", err, time.Since(begun))
+		}
+		if n := len(x.s.asked); n < 20 || n > 25 {
+			t.Errorf("asked %d times in 10 s, want about 20 and the turn", n)
+		}
+	})
+}
