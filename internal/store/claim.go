@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sandpiper/internal/job"
+)
+
+// Claim gives a job to a worker: the next attempt, a lease, and a sandbox that is its alone, in one transaction.
+// job.ErrNotClaimable: another worker holds it, it is not due, its sandbox is busy or being made, or it has ended.
+//
+// The sandbox is the job's own; else an idle pooled one of the same user with the fingerprint of q.Fresh; else
+// q.Fresh, added as `creating`, for the claimer to make. A job whose own sandbox, named by the caller, is gone ends
+// here as failed (SANDBOX_DELETED). A takeover keeps the sandbox whatever became of it, since a run may be in it.
+//
+// Without an ID in q.Fresh, a job that has no sandbox runs without one.
+//
+// Asking again with the same token gives the same answer while that attempt holds the job.
+func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
+	var got Claimed
+	var deleted bool
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		again, err := t.claimedBefore(ctx, q)
+		if err != nil {
+			return err
+		}
+		if !again {
+			switch err := t.claim(ctx, q); {
+			case errors.Is(err, errSandboxDeleted):
+				deleted = true // and committed: the job has ended
+				return nil
+			case err != nil:
+				return err
+			}
+		}
+		got, err = t.claimed(ctx, q)
+		return err
+	})
+	if err == nil && deleted {
+		err = job.ErrNotClaimable
+	}
+	if err != nil {
+		return Claimed{}, fmt.Errorf("claim job %s: %w", q.JobID, err)
+	}
+	return got, nil
+}
+
+// errSandboxDeleted says that the job has ended instead of being claimed.
+var errSandboxDeleted = errors.New("its sandbox was deleted")
+
+// claimedBefore says whether q repeats a claim whose answer was lost. The lease starts anew, as it would have.
+func (t *tx) claimedBefore(ctx context.Context, q Claim) (bool, error) {
+	if q.Token == "" {
+		return false, nil
+	}
+	return t.once(ctx, `UPDATE leases SET expires_at = {now} + $3 WHERE job_id = $1 AND token = $2
+		AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = $1 AND j.state = 'running' AND j.attempt = leases.attempt)`,
+		q.JobID, q.Token, q.Lease.Milliseconds())
+}
+
+func (t *tx) claim(ctx context.Context, q Claim) error {
+	h, err := t.head(ctx, q.JobID)
+	if errors.Is(err, job.ErrNotFound) {
+		return job.ErrNotClaimable
+	}
+	if err != nil {
+		return err
+	}
+	e := job.Event{Type: job.EventState, State: job.Running, Attempt: h.attempt + 1}
+	if q.TakeOver {
+		e.Reason = "lease lapsed"
+		err = t.lapsed(ctx, h)
+	} else {
+		err = t.takeSandbox(ctx, &h, q.Fresh)
+	}
+	if err != nil {
+		return err
+	}
+	err = t.must(ctx, `UPDATE jobs SET state = 'running', attempt = attempt + 1, sandbox_id = $4, waiting_for = '',
+		started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
+		WHERE id = $1 AND state = $2 AND attempt = $3`, h.id, string(h.state), h.attempt, h.sandboxID)
+	if err != nil {
+		return fmt.Errorf("take: %w", err)
+	}
+	h.state, h.attempt = job.Running, h.attempt+1
+	err = t.must(ctx, `INSERT INTO leases (job_id, attempt, worker, token, expires_at)
+		VALUES ($1, $2, $3, $4, {now} + $5)
+		ON CONFLICT (job_id) DO UPDATE SET attempt = excluded.attempt, worker = excluded.worker,
+			token = excluded.token, expires_at = excluded.expires_at`,
+		h.id, h.attempt, q.Worker, q.Token, q.Lease.Milliseconds())
+	if err != nil {
+		return fmt.Errorf("lease: %w", err)
+	}
+	return t.addEvents(ctx, &h, e)
+}
+
+// lapsed is job.ErrNotClaimable unless the job is running and nobody's lease holds it.
+func (t *tx) lapsed(ctx context.Context, h head) error {
+	if h.state != job.Running {
+		return job.ErrNotClaimable
+	}
+	var held bool
+	err := t.row(ctx, `SELECT EXISTS (SELECT 1 FROM leases WHERE job_id = $1 AND expires_at > {now})`, h.id).Scan(&held)
+	if err == nil && held {
+		err = job.ErrNotClaimable
+	}
+	return err
+}
+
+// takeSandbox finds the sandbox of a queued, due job and makes it busy with it. It sets h.sandboxID.
+func (t *tx) takeSandbox(ctx context.Context, h *head, fresh job.Sandbox) error {
+	if !h.due || h.become(job.Running) != nil {
+		return job.ErrNotClaimable
+	}
+	if h.sandboxID != "" {
+		b, err := loadSandbox(ctx, t, h.sandboxID)
+		if err != nil && !errors.Is(err, job.ErrSandboxNotFound) {
+			return err
+		}
+		switch usable := b.State == job.SandboxReady || b.State == job.SandboxCreating; {
+		case usable:
+			return t.occupy(ctx, h, b.ID)
+		case h.named:
+			if err := t.end(ctx, h, sandboxDeleted, 0); err != nil {
+				return err
+			}
+			return errSandboxDeleted
+		}
+	}
+	id, err := t.idle(ctx, h, fresh.Fingerprint)
+	if err != nil {
+		return err
+	}
+	if id != "" {
+		return t.occupy(ctx, h, id)
+	}
+	if h.sandboxID = fresh.ID; fresh.ID == "" {
+		return nil
+	}
+	err = t.must(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, busy_job, created_at, last_used_at)
+		VALUES ($1, $2, $3, 'creating', $4, $5, $6, {now}, {now})`,
+		fresh.ID, h.tenant, h.userID, fresh.Snapshot, fresh.Fingerprint, h.id)
+	if err != nil {
+		return fmt.Errorf("add sandbox %s: %w", fresh.ID, err)
+	}
+	return nil
+}
+
+var sandboxDeleted = job.FailedWith(job.Failed, job.Failure{
+	Code:    job.SandboxDeleted,
+	Message: "The sandbox that this job was to run in was deleted before it started.",
+}, 0)
+
+// idle finds a sandbox in the pool of the job's user, the one used last first, so that the others can age. One that a
+// queued job will come back to is left alone. "" is none.
+func (t *tx) idle(ctx context.Context, h *head, fingerprint string) (id string, err error) {
+	err = t.row(ctx, `SELECT s.id FROM sandboxes s WHERE s.tenant = $1 AND s.user_id = $2 AND s.fingerprint = $3
+		AND s.state = 'ready' AND s.busy_job = '' AND s.pooled = 1
+		AND NOT EXISTS (SELECT 1 FROM jobs w WHERE w.sandbox_id = s.id AND w.sandbox_id <> '' AND w.state = 'queued')
+		ORDER BY s.last_used_at DESC LIMIT 1`, h.tenant, h.userID, fingerprint).Scan(&id)
+	if noRows(err) {
+		return "", nil
+	}
+	return id, err
+}
+
+// occupy makes the job the one that holds the sandbox. One that somebody is making just now is not free.
+func (t *tx) occupy(ctx context.Context, h *head, id string) error {
+	n, err := t.exec(ctx, `UPDATE sandboxes SET busy_job = $2, last_used_at = {now} WHERE id = $1 AND busy_job = ''
+		AND (state = 'ready' OR (state = 'creating' AND create_until <= {now}))`, id, h.id)
+	if err != nil {
+		return fmt.Errorf("take sandbox %s: %w", id, err)
+	}
+	if n == 0 {
+		return job.ErrNotClaimable
+	}
+	h.sandboxID = id
+	return nil
+}
+
+// claimed reads what the claimer is told.
+func (t *tx) claimed(ctx context.Context, q Claim) (c Claimed, err error) {
+	if c.Job, err = loadJob(ctx, t, q.JobID); err != nil {
+		return c, err
+	}
+	c.Attempt = job.Attempt{JobID: q.JobID, Number: c.Job.Attempt, Worker: q.Worker}
+	if c.Job.SandboxID != "" {
+		if c.Sandbox, err = loadSandbox(ctx, t, c.Job.SandboxID); err != nil {
+			return c, err
+		}
+	}
+	r, err := scanRun(t.row(ctx, `SELECT `+runColumns+` FROM runs WHERE job_id = $1 ORDER BY number DESC LIMIT 1`, q.JobID))
+	switch {
+	case err == nil:
+		c.Run = &r
+	case !noRows(err):
+		return c, err
+	}
+	return c, nil
+}

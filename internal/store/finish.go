@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sandpiper/internal/job"
+)
+
+// Finish ends a job: its outcome, its last events, its usage, the end of its run, its lease and its hold on the
+// sandbox, in one transaction. afterSeq is the job's newest seq as the writer knows it. Twice by the same attempt is
+// success; the first outcome stays. job.ErrLost: another attempt owns the job, or it was ended otherwise.
+func (s *Store) Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		h, err := t.own(ctx, a)
+		if errors.Is(err, job.ErrLost) && h.endedBy == a.Number && h.state.Terminal() {
+			return nil // it was committed before, and the reply was lost
+		}
+		if err != nil {
+			return err
+		}
+		if h.lastSeq != afterSeq {
+			return job.ErrLost
+		}
+		return t.end(ctx, &h, o, a.Number)
+	})
+	if err != nil {
+		return fmt.Errorf("finish job %s/%d as %s: %w", a.JobID, a.Number, o.State, err)
+	}
+	return nil
+}
+
+// end is how every job ends. by is the attempt that ends it, 0 for none.
+func (t *tx) end(ctx context.Context, h *head, o job.Outcome, by int64) error {
+	if !o.State.Terminal() {
+		return fmt.Errorf("%s is not an end", o.State)
+	}
+	if err := h.become(o.State); err != nil {
+		return err
+	}
+	runID, _, err := t.closeRun(ctx, *h, "")
+	if err != nil {
+		return err
+	}
+	if err := t.addUsage(ctx, *h, runID, o); err != nil {
+		return err
+	}
+	if err := t.keepOutcome(ctx, h, o, by); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `DELETE FROM leases WHERE job_id = $1`, h.id); err != nil {
+		return fmt.Errorf("drop lease: %w", err)
+	}
+	if err := t.release(ctx, h, ""); err != nil {
+		return err
+	}
+	if err := t.addEvents(ctx, h, o.Events(h.now)...); err != nil {
+		return err
+	}
+	t.tell().Ended = true
+	return nil
+}
+
+func (t *tx) keepOutcome(ctx context.Context, h *head, o job.Outcome, by int64) error {
+	usage, err := encodeUsage(o.Usage)
+	if err != nil {
+		return fmt.Errorf("encode usage: %w", err)
+	}
+	var f job.Failure
+	if o.Failure != nil {
+		f = *o.Failure
+	}
+	err = t.must(ctx, `UPDATE jobs SET state = $4, ended_at = {now}, ended_by = $5, waiting_for = '', exit_code = $6,
+		failure_code = $7, failure_message = $8, retryable = $9, usage = $10, cost_usd = $11, price_version = $12
+		WHERE id = $1 AND state = $2 AND attempt = $3`,
+		h.id, string(h.state), h.attempt, string(o.State), by, o.ExitCode,
+		string(f.Code), []byte(f.Message), f.Retryable, usage, o.CostUSD, o.PriceVersion)
+	if err != nil {
+		return fmt.Errorf("keep outcome: %w", err)
+	}
+	h.state = o.State
+	if o.Result == nil {
+		return nil
+	}
+	var json []byte // nil stays NULL: the output could not be parsed
+	if o.Result.JSON != nil {
+		json = o.Result.JSON
+	}
+	err = t.must(ctx, `INSERT INTO results (job_id, format, text, json) VALUES ($1, $2, $3, $4)`,
+		h.id, string(o.Result.Format), []byte(o.Result.Text), json)
+	if err != nil {
+		return fmt.Errorf("keep result: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"sandpiper/internal/job"
+)
+
+// head is what a write must know of a job before it changes it.
+type head struct {
+	id, tenant, userID, batchID string
+
+	state     job.State
+	attempt   int64
+	lastSeq   int64
+	endedBy   int64
+	cancel    bool
+	sandboxID string
+	named     bool // the caller named the sandbox
+	due       bool
+	now       time.Time // the database's clock
+}
+
+// head reads a job's head and keeps the row for this transaction.
+func (t *tx) head(ctx context.Context, id string) (head, error) {
+	h := head{id: id}
+	var now int64
+	err := t.row(ctx, `SELECT tenant, user_id, batch_id, state, attempt, last_seq, ended_by, cancel_requested,
+		sandbox_id, sandbox_named, run_after <= {now}, {now} FROM jobs WHERE id = $1 {lock}`, id).
+		Scan(&h.tenant, &h.userID, &h.batchID, &h.state, &h.attempt, &h.lastSeq, &h.endedBy, &h.cancel,
+			&h.sandboxID, &h.named, &h.due, &now)
+	if errors.Is(err, sql.ErrNoRows) {
+		return h, job.ErrNotFound
+	}
+	h.now = fromMillis(now)
+	return h, err
+}
+
+// own is the fence of every write of an attempt: job.ErrLost unless a owns the job. The head is valid then too, so
+// that a repeated write can be told from a stale one.
+func (t *tx) own(ctx context.Context, a job.Attempt) (head, error) {
+	h, err := t.head(ctx, a.JobID)
+	if errors.Is(err, job.ErrNotFound) {
+		return h, job.ErrLost
+	}
+	if err == nil && (h.state != job.Running || h.attempt != a.Number) {
+		err = job.ErrLost
+	}
+	return h, err
+}
+
+// become checks the move against the one table of moves. A failure here is a mistake in this package.
+func (h *head) become(next job.State) error {
+	if !h.state.CanBecome(next) {
+		return fmt.Errorf("job %s cannot become %s from %s", h.id, next, h.state)
+	}
+	return nil
+}
+
+// addEvents appends events to the job, numbered after its newest.
+func (t *tx) addEvents(ctx context.Context, h *head, events ...job.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	var position int64
+	for i, e := range events {
+		body, err := e.Body()
+		if err != nil {
+			return fmt.Errorf("encode event: %w", err)
+		}
+		if e.At.IsZero() {
+			e.At = h.now
+		}
+		err = t.row(ctx, `INSERT INTO events (job_id, seq, tenant, user_id, batch_id, sandbox_id, type, ts, body)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING position`,
+			h.id, h.lastSeq+int64(i)+1, h.tenant, h.userID, h.batchID, h.sandboxID, string(e.Type), toMillis(e.At), body).
+			Scan(&position)
+		if err != nil {
+			return fmt.Errorf("add event: %w", err)
+		}
+	}
+	last := h.lastSeq + int64(len(events))
+	if err := t.must(ctx, `UPDATE jobs SET last_seq = $3 WHERE id = $1 AND last_seq = $2`, h.id, h.lastSeq, last); err != nil {
+		return fmt.Errorf("number events: %w", err)
+	}
+	h.lastSeq = last
+	n := t.tell()
+	n.Tenant, n.UserID, n.JobID, n.BatchID, n.Seq, n.Position = h.tenant, h.userID, h.id, h.batchID, last, position
+	return nil
+}
+
+// toMillis is how times are kept: Unix milliseconds, 0 for the zero time.
+func toMillis(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

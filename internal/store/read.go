@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+)
+
+// Job reads one job of c, whole. job.ErrNotFound: there is none, or it is not c's.
+func (s *Store) Job(ctx context.Context, c auth.Caller, id string) (job.Job, error) {
+	j, err := loadJob(ctx, s.reads, id)
+	if err == nil && !c.Sees(j.Tenant, j.UserID) {
+		err = job.ErrNotFound
+	}
+	if err != nil {
+		return job.Job{}, wrap(err, "read job "+id)
+	}
+	return j, nil
+}
+
+// Jobs lists c's jobs, newest first, without their inputs. next is the cursor of the following page, "" after the
+// last one. job.ErrBadCursor: f.Cursor is none of these.
+func (s *Store) Jobs(ctx context.Context, c auth.Caller, f JobFilter) (items []job.Job, next string, err error) {
+	var w where
+	w.visible(c, "j.")
+	w.unless(`j.state = ?`, string(f.State))
+	w.unless(`j.batch_id = ?`, f.BatchID)
+	w.unless(`j.user_id = ?`, f.UserID)
+	if f.Cursor != "" {
+		before, err := decodeCursor(jobsCursor, f.Cursor)
+		if err != nil {
+			return nil, "", wrap(err, "list jobs")
+		}
+		w.and(`j.number < ?`, before)
+	}
+	if f.Limit <= 0 {
+		f.Limit = 50
+	}
+	rows, err := s.reads.query(ctx, `SELECT x'', `+jobColumns+` FROM jobs j LEFT JOIN results r ON r.job_id = j.id`+
+		w.sql()+` ORDER BY j.number DESC`+w.limit(f.Limit+1, 0), w.args...)
+	page, err := collect(rows, err, scanJob)
+	if err != nil {
+		return nil, "", wrap(err, "list jobs")
+	}
+	if len(page) > f.Limit { // the one more that was asked for says that there is a next page
+		page = page[:f.Limit]
+		next = encodeCursor(jobsCursor, page[f.Limit-1].number)
+	}
+	for _, r := range page {
+		items = append(items, r.Job)
+	}
+	return items, next, nil
+}
+
+// Running counts the jobs that a worker holds or held when it died.
+func (s *Store) Running(ctx context.Context) (int, error) {
+	var n int
+	err := s.reads.row(ctx, `SELECT COUNT(*) FROM jobs WHERE state = 'running'`).Scan(&n)
+	return n, wrap(err, "count running jobs")
+}
+
+// Counts counts the jobs in every state, of all tenants.
+func (s *Store) Counts(ctx context.Context) (map[job.State]int64, error) {
+	counts := map[job.State]int64{}
+	for _, state := range job.States {
+		counts[state] = 0
+	}
+	rows, err := s.reads.query(ctx, `SELECT state, COUNT(*) FROM jobs GROUP BY state`)
+	_, err = collect(rows, err, func(row scanner) (struct{}, error) {
+		var state job.State
+		var n int64
+		err := row.Scan(&state, &n)
+		counts[state] = n
+		return struct{}{}, err
+	})
+	if err != nil {
+		return nil, wrap(err, "count jobs")
+	}
+	return counts, nil
+}

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"sandpiper/internal/job"
+)
+
+// release takes the job's hold off its sandbox. With a reason in giveUp the sandbox is to be deleted. So is, when the
+// job has ended, one that the job had added and that was never made: nobody else asked for it, and half of it may exist.
+func (t *tx) release(ctx context.Context, h *head, giveUp string) error {
+	if h.sandboxID == "" {
+		return nil
+	}
+	var state job.SandboxState
+	err := t.row(ctx, `UPDATE sandboxes SET busy_job = '', last_used_at = {now},
+		state  = CASE WHEN state IN ('creating', 'ready') AND $3 THEN 'cleanup'
+			WHEN state = 'creating' AND asked_for = 0 AND $4 THEN 'cleanup' ELSE state END,
+		reason = CASE WHEN state IN ('creating', 'ready') AND $3 THEN $5
+			WHEN state = 'creating' AND asked_for = 0 AND $4 THEN $6 ELSE reason END
+		WHERE id = $1 AND busy_job = $2 RETURNING state`,
+		h.sandboxID, h.id, giveUp != "", h.state.Terminal(), []byte(giveUp), []byte("its job ended before it was made")).
+		Scan(&state)
+	if noRows(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("release sandbox %s: %w", h.sandboxID, err)
+	}
+	if state == job.SandboxCleanup {
+		t.tell().Sandbox = h.sandboxID
+	}
+	return t.wakeNext(ctx, h)
+}
+
+// wakeNext wants a hint for the next job that waits for the sandbox: its last one was dropped, because it was busy.
+func (t *tx) wakeNext(ctx context.Context, h *head) error {
+	_, err := t.exec(ctx, `UPDATE jobs SET pushed_at = 0 WHERE number = (SELECT number FROM jobs
+		WHERE state = 'queued' AND sandbox_id = $1 AND sandbox_id <> '' AND id <> $2
+		ORDER BY priority, run_after, number LIMIT 1)`, h.sandboxID, h.id)
+	if err != nil {
+		return fmt.Errorf("wake the next job of sandbox %s: %w", h.sandboxID, err)
+	}
+	return nil
+}

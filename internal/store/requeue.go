@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sandpiper/internal/job"
+)
+
+// Requeue sends a's job back to the queue; its run, if it had one, is over and nothing of it is left running.
+// afterSeq is the job's newest seq as the writer knows it. Twice by the same attempt is success.
+//
+// The sandbox is free for others but stays the job's, unless it is given up. A job that somebody asked to cancel does
+// not go back: it ends as cancelled.
+func (s *Store) Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q Requeue) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		h, err := t.own(ctx, a)
+		if errors.Is(err, job.ErrLost) && h.givenBackBy(a) {
+			return nil // it was committed before, and the reply was lost
+		}
+		if err != nil {
+			return err
+		}
+		if h.lastSeq != afterSeq {
+			return job.ErrLost
+		}
+		if h.cancel {
+			return t.end(ctx, &h, cancelled, a.Number)
+		}
+		return t.requeue(ctx, &h, q)
+	})
+	if err != nil {
+		return fmt.Errorf("requeue job %s/%d: %w", a.JobID, a.Number, err)
+	}
+	return nil
+}
+
+// givenBackBy says whether a has requeued the job. Only its Requeue leaves the job queued with a's number, or ended
+// by a as cancelled.
+func (h *head) givenBackBy(a job.Attempt) bool {
+	return h.attempt == a.Number && (h.state == job.Queued || h.state == job.Cancelled && h.endedBy == a.Number)
+}
+
+func (t *tx) requeue(ctx context.Context, h *head, q Requeue) error {
+	if err := h.become(job.Queued); err != nil {
+		return err
+	}
+	if err := t.endRun(ctx, *h, ""); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `DELETE FROM leases WHERE job_id = $1`, h.id); err != nil {
+		return fmt.Errorf("drop lease: %w", err)
+	}
+	giveUp := ""
+	if q.NewSandbox {
+		giveUp = "given up: " + q.Reason
+	}
+	if err := t.release(ctx, h, giveUp); err != nil {
+		return err
+	}
+	if q.NewSandbox && !h.named {
+		h.sandboxID = ""
+	}
+	// pushed_at = 0: a hint is wanted as soon as it is due.
+	err := t.must(ctx, `UPDATE jobs SET state = 'queued', tries = tries + $4, sandbox_id = $5, pushed_at = 0,
+		run_after = CASE WHEN $6 > {now} + $7 THEN $6 ELSE {now} + $7 END
+		WHERE id = $1 AND state = $2 AND attempt = $3`,
+		h.id, string(h.state), h.attempt, q.ChargeTry, h.sandboxID, toMillis(q.RunAfter), max(0, q.Delay.Milliseconds()))
+	if err != nil {
+		return fmt.Errorf("give back: %w", err)
+	}
+	h.state = job.Queued
+	return t.addEvents(ctx, h, job.Event{Type: job.EventState, State: job.Queued, Attempt: h.attempt, Reason: q.Reason})
+}

@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+)
+
+// AddSandbox keeps a sandbox that somebody asked for, to be made by whoever turns SandboxesToCreate. sb brings its ID,
+// Snapshot and Fingerprint, and for an operator the UserID. It is pooled. The same ID again gives what is there.
+// job.ErrForbidden: c may not add for that user.
+func (s *Store) AddSandbox(ctx context.Context, c auth.Caller, sb job.Sandbox) (job.Sandbox, error) {
+	sb.Tenant = c.Tenant
+	if sb.UserID == "" {
+		sb.UserID = c.UserID
+	}
+	var kept job.Sandbox
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		if sb.ID == "" || !c.Sees(sb.Tenant, sb.UserID) {
+			return job.ErrForbidden
+		}
+		added, err := t.once(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, asked_for, created_at)
+			VALUES ($1, $2, $3, 'creating', $4, $5, 1, {now}) ON CONFLICT (id) DO NOTHING`,
+			sb.ID, sb.Tenant, sb.UserID, sb.Snapshot, sb.Fingerprint)
+		if err != nil {
+			return err
+		}
+		if kept, err = loadSandbox(ctx, t, sb.ID); err != nil {
+			return err
+		}
+		if !c.Sees(kept.Tenant, kept.UserID) {
+			return job.ErrForbidden
+		}
+		if added {
+			t.tellSandbox(kept)
+		}
+		return nil
+	})
+	if err != nil {
+		return job.Sandbox{}, fmt.Errorf("add sandbox %s: %w", sb.ID, err)
+	}
+	return kept, nil
+}
+
+func (t *tx) tellSandbox(b job.Sandbox) {
+	n := t.tell()
+	n.Tenant, n.UserID, n.Sandbox = b.Tenant, b.UserID, b.ID
+}
+
+// Sandbox reads one sandbox of c, whatever its state. job.ErrSandboxNotFound: there is none, or it is not c's.
+func (s *Store) Sandbox(ctx context.Context, c auth.Caller, id string) (job.Sandbox, error) {
+	b, err := loadSandbox(ctx, s.reads, id)
+	if err == nil && !c.Sees(b.Tenant, b.UserID) {
+		err = job.ErrSandboxNotFound
+	}
+	if err != nil {
+		return job.Sandbox{}, fmt.Errorf("read sandbox %s: %w", id, err)
+	}
+	return b, nil
+}
+
+// Sandboxes lists c's sandboxes that are not gone, newest first. A limit of 0 means 50.
+func (s *Store) Sandboxes(ctx context.Context, c auth.Caller, limit int) ([]job.Sandbox, error) {
+	var w where
+	w.visible(c, "")
+	w.and(`state <> ?`, string(job.SandboxGone))
+	rows, err := s.reads.query(ctx, `SELECT `+sandboxColumns+` FROM sandboxes`+w.sql()+
+		` ORDER BY number DESC`+w.limit(limit, 50), w.args...)
+	list, err := collect(rows, err, scanSandbox)
+	if err != nil {
+		return nil, fmt.Errorf("list sandboxes: %w", err)
+	}
+	return list, nil
+}
+
+// SandboxesToCreate gives out sandboxes that wait to be made and that no job holds, each to one worker for the time of
+// lease. A worker that asks again gets its own again, so that a lost answer loses nothing.
+func (s *Store) SandboxesToCreate(ctx context.Context, worker string, lease time.Duration, limit int) ([]job.Sandbox, error) {
+	const waiting = ` FROM sandboxes WHERE state = 'creating' AND busy_job = '' AND (create_until <= {now} OR create_worker = $1)`
+	var any bool
+	err := s.reads.row(ctx, `SELECT EXISTS (SELECT 1`+waiting+`)`, worker).Scan(&any)
+	if err != nil || !any { // the usual answer costs no write
+		return nil, wrap(err, "find sandboxes to create")
+	}
+	var list []job.Sandbox
+	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+		rows, err := t.query(ctx, `UPDATE sandboxes SET create_worker = $1, create_until = {now} + $2
+			WHERE number IN (SELECT number`+waiting+` ORDER BY number LIMIT $3) RETURNING `+sandboxColumns,
+			worker, lease.Milliseconds(), limit)
+		list, err = collect(rows, err, scanSandbox)
+		return err
+	})
+	return list, wrap(err, "take sandboxes to create")
+}
+
+// SandboxesToDelete lists sandboxes that are not to be used again and that no job holds, oldest first.
+func (s *Store) SandboxesToDelete(ctx context.Context, limit int) ([]job.Sandbox, error) {
+	rows, err := s.reads.query(ctx, `SELECT `+sandboxColumns+` FROM sandboxes
+		WHERE state = 'cleanup' AND busy_job = '' ORDER BY number LIMIT $1`, limit)
+	list, err := collect(rows, err, scanSandbox)
+	return list, wrap(err, "list sandboxes to delete")
+}
+
+// SandboxReady keeps that a sandbox was made, and Daytona's id of it. job.ErrSandboxNotFound: there is no such row, or
+// the sandbox was given up meanwhile; then it is kept for deletion under that id.
+func (s *Store) SandboxReady(ctx context.Context, id, platformID string) error {
+	gone := false
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		b, err := loadSandbox(ctx, t, id)
+		if err != nil {
+			return err
+		}
+		next := job.SandboxReady
+		if gone = b.State == job.SandboxCleanup || b.State == job.SandboxGone; gone {
+			next = job.SandboxCleanup
+		}
+		if b.State == next && b.PlatformID == platformID {
+			return nil
+		}
+		return t.turnSandbox(ctx, b, `state = $2, platform_id = $3, create_worker = '', create_until = 0`, string(next), platformID)
+	})
+	if err == nil && gone {
+		err = job.ErrSandboxNotFound
+	}
+	return wrap(err, "keep that sandbox "+id+" is ready")
+}
+
+// SandboxGone keeps that a sandbox was deleted, or could not be made. Again is success.
+func (s *Store) SandboxGone(ctx context.Context, id, reason string) error {
+	return wrap(s.retire(ctx, id, reason, job.SandboxGone), "keep that sandbox "+id+" is gone")
+}
+
+// SandboxCleanup keeps that a sandbox is not to be used again and will be deleted once no job holds it. Again is
+// success; one that is gone stays gone.
+func (s *Store) SandboxCleanup(ctx context.Context, id, reason string) error {
+	return wrap(s.retire(ctx, id, reason, job.SandboxCleanup), "give sandbox "+id+" up")
+}
+
+func (s *Store) retire(ctx context.Context, id, reason string, next job.SandboxState) error {
+	return s.write(ctx, func(ctx context.Context, t *tx) error {
+		b, err := loadSandbox(ctx, t, id)
+		if err != nil {
+			return err
+		}
+		if b.State == next || b.State == job.SandboxGone {
+			return nil
+		}
+		return t.turnSandbox(ctx, b, `state = $2, reason = $3`, string(next), []byte(reason))
+	})
+}
+
+// turnSandbox changes a sandbox that was read in this transaction, and wants hints for every job that waits for it.
+func (t *tx) turnSandbox(ctx context.Context, b job.Sandbox, set string, args ...any) error {
+	if err := t.must(ctx, `UPDATE sandboxes SET `+set+` WHERE id = $1`, append([]any{b.ID}, args...)...); err != nil {
+		return err
+	}
+	t.tellSandbox(b)
+	_, err := t.exec(ctx, `UPDATE jobs SET pushed_at = 0 WHERE state = 'queued' AND sandbox_id = $1 AND sandbox_id <> ''`, b.ID)
+	return err
+}
+
+// wrap says what was being done, if it failed.
+func wrap(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

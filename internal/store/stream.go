@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+)
+
+// manyEvents is how many events a read returns when it names no limit.
+const manyEvents = 200
+
+const eventColumns = `position, job_id, seq, sandbox_id, type, ts, body`
+
+func scanEvent(row scanner) (job.Event, error) {
+	var e job.Event
+	var at int64
+	var body []byte
+	if err := row.Scan(&e.Position, &e.JobID, &e.Seq, &e.SandboxID, &e.Type, &at, &body); err != nil {
+		return e, err
+	}
+	e.At, e.Cursor = fromMillis(at), EncodeCursor(e.Position)
+	if err := e.SetBody(body); err != nil {
+		return e, fmt.Errorf("decode event %d of job %s: %w", e.Seq, e.JobID, err)
+	}
+	return e, nil
+}
+
+// Events reads a job's events with a seq above after, in order. A limit of 0 means 200. job.ErrNotFound: there is no
+// such job, or it is not c's.
+func (s *Store) Events(ctx context.Context, c auth.Caller, jobID string, after int64, limit int) ([]job.Event, error) {
+	var tenant, user string
+	err := s.reads.row(ctx, `SELECT tenant, user_id FROM jobs WHERE id = $1`, jobID).Scan(&tenant, &user)
+	if noRows(err) || (err == nil && !c.Sees(tenant, user)) {
+		err = job.ErrNotFound
+	}
+	if err != nil {
+		return nil, wrap(err, "read events of job "+jobID)
+	}
+	var w where
+	w.and(`job_id = ?`, jobID)
+	w.and(`seq > ?`, after)
+	rows, err := s.reads.query(ctx, `SELECT `+eventColumns+` FROM events`+w.sql()+
+		` ORDER BY seq`+w.limit(limit, manyEvents), w.args...)
+	events, err := collect(rows, err, scanEvent)
+	return events, wrap(err, "read events of job "+jobID)
+}
+
+// Stream reads the events in a scope with a position above after, in order, those that c may see only. A limit of 0
+// means 200.
+func (s *Store) Stream(ctx context.Context, c auth.Caller, sc Scope, after int64, limit int) ([]job.Event, error) {
+	var w where
+	w.visible(c, "")
+	w.unless(`job_id = ?`, sc.JobID)
+	w.unless(`user_id = ?`, sc.UserID)
+	w.unless(`batch_id = ?`, sc.BatchID)
+	if sc.BatchID != "" {
+		w.parts = append(w.parts, `batch_id <> ''`) // the index of batches has no others
+	}
+	w.and(`position > ?`, after)
+	order := ` ORDER BY position`
+	if sc.JobID != "" {
+		order = ` ORDER BY seq` // the same order within a job, and the index has it
+	}
+	rows, err := s.reads.query(ctx, `SELECT `+eventColumns+` FROM events`+w.sql()+order+w.limit(limit, manyEvents), w.args...)
+	events, err := collect(rows, err, scanEvent)
+	return events, wrap(err, "read events")
+}
+
+// Head is the position of the newest event, 0 without one. What is submitted after it is read comes after it.
+func (s *Store) Head(ctx context.Context) (position int64, err error) {
+	err = s.reads.row(ctx, `SELECT COALESCE(MAX(position), 0) FROM events`).Scan(&position)
+	return position, wrap(err, "read the newest position")
+}

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+)
+
+// Submit keeps a new job, queued, with its first event. j brings its ID, so that a submission whose answer was lost
+// can be sent again: the same key with the same fingerprint, or the same ID, gives the job that is already there,
+// replayed. Its first hint has the DispatchSeq 1 and counts as given out, so the submitter should push it.
+//
+// job.ErrKeyReused: the key came with another fingerprint. job.ErrSandboxNotFound: Spec.SandboxID is not a sandbox of
+// the job's user, or it is gone. job.ErrForbidden: c may not submit for j.UserID.
+func (s *Store) Submit(ctx context.Context, c auth.Caller, j job.Job, k Key) (kept job.Job, replayed bool, err error) {
+	j.Tenant = c.Tenant
+	if j.UserID == "" {
+		j.UserID = c.UserID
+	}
+	if !c.Sees(j.Tenant, j.UserID) {
+		return job.Job{}, false, fmt.Errorf("submit for user %s: %w", j.UserID, job.ErrForbidden)
+	}
+	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+		id, err := t.submittedBefore(ctx, j, k)
+		if err != nil {
+			return err
+		}
+		if replayed = id != ""; !replayed {
+			id = j.ID
+			if err := t.insertJob(ctx, j); err != nil {
+				return err
+			}
+		}
+		kept, err = loadJob(ctx, t, id)
+		return err
+	})
+	if err != nil {
+		return job.Job{}, false, fmt.Errorf("submit job %s: %w", j.ID, err)
+	}
+	return kept, replayed, nil
+}
+
+// submittedBefore returns the id of the job that j repeats, "" when j is new. The key is taken by an insert, not
+// looked up first, so that of many submitters at once one wins on every engine.
+func (t *tx) submittedBefore(ctx context.Context, j job.Job, k Key) (string, error) {
+	var tenant, user string
+	switch err := t.row(ctx, `SELECT tenant, user_id FROM jobs WHERE id = $1`, j.ID).Scan(&tenant, &user); {
+	case err == nil && (tenant != j.Tenant || user != j.UserID):
+		return "", job.ErrForbidden
+	case err == nil:
+		return j.ID, nil
+	case !noRows(err):
+		return "", err
+	}
+	if k.Name == "" {
+		return "", nil
+	}
+	fresh, err := t.once(ctx, `INSERT INTO idempotency (tenant, user_id, key, fingerprint, job_id, created_at)
+		VALUES ($1, $2, $3, $4, $5, {now}) ON CONFLICT DO NOTHING`,
+		j.Tenant, j.UserID, k.Name, blob(k.Fingerprint), j.ID)
+	if err != nil || fresh {
+		return "", err
+	}
+	var id string
+	var fingerprint []byte
+	err = t.row(ctx, `SELECT job_id, fingerprint FROM idempotency WHERE tenant = $1 AND user_id = $2 AND key = $3`,
+		j.Tenant, j.UserID, k.Name).Scan(&id, &fingerprint)
+	if err != nil {
+		return "", err
+	}
+	if id == "" || !bytes.Equal(fingerprint, k.Fingerprint) { // "": the key belongs to a batch
+		return "", job.ErrKeyReused
+	}
+	return id, nil
+}
+
+func (t *tx) insertJob(ctx context.Context, j job.Job) error {
+	spec, err := json.Marshal(j.Spec)
+	if err != nil {
+		return fmt.Errorf("encode spec: %w", err)
+	}
+	priority := slices.Index(job.Priorities, j.Spec.Priority)
+	if priority < 0 || j.ID == "" {
+		return errors.New("a job needs an id and a known priority")
+	}
+	box := j.Spec.SandboxID
+	if box != "" {
+		if err := t.usable(ctx, j.Tenant, j.UserID, box); err != nil {
+			return err
+		}
+	}
+	err = t.must(ctx, `INSERT INTO jobs (id, tenant, user_id, state, priority, spec, sandbox_id, sandbox_named,
+		batch_id, custom_id, retry_of, created_at, run_after, pushed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, {now},
+			CASE WHEN $12 > {now} THEN $12 ELSE {now} END, CASE WHEN $12 > {now} THEN 0 ELSE {now} END)`,
+		j.ID, j.Tenant, j.UserID, string(job.Queued), priority, spec, box, box != "",
+		j.BatchID, j.CustomID, j.RetryOf, toMillis(j.RunAfter))
+	if err != nil {
+		return fmt.Errorf("insert: %w", err)
+	}
+	if err := t.must(ctx, `INSERT INTO inputs (job_id, input) VALUES ($1, $2)`, j.ID, []byte(j.Spec.Input)); err != nil {
+		return fmt.Errorf("insert input: %w", err)
+	}
+	h, err := t.head(ctx, j.ID)
+	if err != nil {
+		return err
+	}
+	return t.addEvents(ctx, &h, job.Event{Type: job.EventState, State: job.Queued})
+}
+
+// usable is job.ErrSandboxNotFound unless the sandbox is the user's and may still be used.
+func (t *tx) usable(ctx context.Context, tenant, userID, id string) error {
+	var one int
+	err := t.row(ctx, `SELECT 1 FROM sandboxes WHERE id = $1 AND tenant = $2 AND user_id = $3
+		AND state IN ('creating', 'ready')`, id, tenant, userID).Scan(&one)
+	if noRows(err) {
+		return job.ErrSandboxNotFound
+	}
+	return err
+}

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"sandpiper/internal/job"
+)
+
+// endRun ends the job's open run, if it has one (and if it is the one named, unless none is), and keeps the tokens that were seen of it: they were paid, whatever
+// becomes of the job.
+func (t *tx) endRun(ctx context.Context, h head, only string) error {
+	id, usage, err := t.closeRun(ctx, h, only)
+	if err != nil || id == "" {
+		return err
+	}
+	return t.addUsage(ctx, h, id, job.Outcome{Usage: usage})
+}
+
+// closeRun ends the job's open run and returns its id and the tokens that were seen of it.
+func (t *tx) closeRun(ctx context.Context, h head, only string) (id string, usage []job.ModelUsage, err error) {
+	var raw []byte
+	err = t.row(ctx, `UPDATE runs SET phase = 'ended', ended_at = {now} WHERE job_id = $1 AND phase <> 'ended'
+		AND ($2 = '' OR id = $2) RETURNING id, usage`, h.id, only).Scan(&id, &raw)
+	if noRows(err) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("end run: %w", err)
+	}
+	usage, err = decodeUsage(raw)
+	return id, usage, err
+}
+
+// addUsage appends what a run used, a row for each model. A cost is of all models together: with one model it stands
+// in its row, with several in a row of its own, so that sums are right either way.
+func (t *tx) addUsage(ctx context.Context, h head, runID string, o job.Outcome) error {
+	entries := o.Usage
+	if o.CostUSD != nil && len(entries) != 1 {
+		entries = append(entries[:len(entries):len(entries)], job.ModelUsage{})
+	}
+	for i, u := range entries {
+		cost := o.CostUSD
+		if i < len(entries)-1 {
+			cost = nil
+		}
+		_, err := t.exec(ctx, `INSERT INTO usage_entries (tenant, user_id, batch_id, job_id, run_id, kind, model,
+			input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd, price_version, created_at)
+			VALUES ($1, $2, $3, $4, $5, 'used', $6, $7, $8, $9, $10, $11, $12, {now})
+			ON CONFLICT (job_id, run_id, kind, model) DO NOTHING`,
+			h.tenant, h.userID, h.batchID, h.id, runID, u.Model,
+			u.InputTokens, u.OutputTokens, u.CacheReadTokens, u.CacheWriteTokens, cost, o.PriceVersion)
+		if err != nil {
+			return fmt.Errorf("add usage: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+
+	"sandpiper/internal/auth"
+)
+
+// where builds a condition whose parts depend on the question.
+type where struct {
+	parts []string
+	args  []any
+}
+
+// and adds a part; a "?" in it stands for arg.
+func (w *where) and(part string, arg any) {
+	w.args = append(w.args, arg)
+	w.parts = append(w.parts, strings.Replace(part, "?", fmt.Sprintf("$%d", len(w.args)), 1))
+}
+
+// visible keeps what c may see, as auth.Caller.Sees says. of is the table's name with a dot, or "".
+func (w *where) visible(c auth.Caller, of string) {
+	w.and(of+`tenant = ?`, c.Tenant)
+	if !c.Operator || c.UserID != "" {
+		w.and(of+`user_id = ?`, c.UserID)
+	}
+}
+
+// unless adds a part when arg is set.
+func (w *where) unless(part, arg string) {
+	if arg != "" {
+		w.and(part, arg)
+	}
+}
+
+func (w *where) sql() string { return " WHERE " + strings.Join(w.parts, " AND ") }
+
+// limit adds n, or byDefault when n is not set, as the last argument.
+func (w *where) limit(n, byDefault int) string {
+	if n <= 0 {
+		n = byDefault
+	}
+	w.args = append(w.args, n)
+	return fmt.Sprintf(" LIMIT $%d", len(w.args))
+}
