@@ -1,0 +1,62 @@
+package httpapi
+
+import (
+	"math"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+)
+
+const maxEvents = 1000 // a page of events holds at most so many
+
+// events shows what happened to a job: a page of it, or all of it as a stream.
+func (s *Server) events(c echo.Context) error {
+	q := queryOf(c)
+	after := q.whole("after", 0, 0, math.MaxInt64)
+	limit := int(q.whole("limit", 200, 1, maxEvents))
+	streams := wantsStream(c.Request())
+	if last := c.Request().Header.Get("Last-Event-ID"); streams && last != "" {
+		q.values.Set("Last-Event-ID", last) // what an EventSource saw last counts more than its address
+		after = q.whole("Last-Event-ID", 0, 0, math.MaxInt64)
+	}
+	caller, id, err := s.asksFor(c, q)
+	if err != nil {
+		return err
+	}
+	if streams {
+		return s.streamEvents(c, caller, id, after)
+	}
+	return s.pageOfEvents(c, caller, id, after, limit)
+}
+
+// pageOfEvents answers with events after a seq. It asks for one event more than it shows, to know whether there is
+// a next page.
+func (s *Server) pageOfEvents(c echo.Context, caller auth.Caller, id string, after int64, limit int) error {
+	events, err := s.Reads.Events(c.Request().Context(), caller, id, after, limit+1)
+	if err != nil {
+		return err
+	}
+	var next any
+	if len(events) > limit {
+		events = events[:limit]
+		next = events[limit-1].Seq
+	}
+	return c.JSON(http.StatusOK, pageOf(events, func(e job.Event) job.Event { return e }, next))
+}
+
+// wantsStream reports whether a client asks for server-sent events.
+func wantsStream(r *http.Request) bool {
+	for _, accept := range r.Header.Values(echo.HeaderAccept) {
+		for media := range strings.SplitSeq(accept, ",") {
+			media, _, _ = strings.Cut(media, ";")
+			if strings.EqualFold(strings.TrimSpace(media), "text/event-stream") {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,100 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"sandpiper/internal/job"
+)
+
+// route is one line of the API. The page at / lists them.
+type route struct {
+	method, path string
+	handle       echo.HandlerFunc
+	what         string
+}
+
+func (s *Server) routes() []route {
+	all := []route{
+		{http.MethodPost, "/api/knowledge/process", s.process, `run a prompt: {"userId", "input", "sandboxId"?, "model"?, …}`},
+		{http.MethodGet, "/api/jobs", s.jobs, "jobs, newest first: state, batchId, userId, limit, cursor"},
+		{http.MethodGet, "/api/jobs/:id", s.job, "one job; ?wait=30s answers when it has ended"},
+		{http.MethodGet, "/api/jobs/:id/events", s.events, "its events: after, limit; as a stream with Accept: text/event-stream"},
+		{http.MethodPost, "/api/jobs/:id/cancel", s.cancel, "cancel it"},
+		{http.MethodPost, "/api/sandbox/create", s.createSandbox, `make a sandbox: {"userId"}`},
+		{http.MethodGet, "/api/sandboxes", s.listSandboxes, "sandboxes"},
+		{http.MethodGet, "/ws", s.socket, "events over WebSocket: userId, jobId, batchId, after"},
+		{http.MethodGet, "/healthz", s.healthz, "whether this process runs"},
+		{http.MethodGet, "/readyz", s.readyz, "whether it can do its work"},
+		{http.MethodGet, "/", s.index, "this page"},
+	}
+	if s.Metrics != nil {
+		all = append(all, route{http.MethodGet, "/metrics", echo.WrapHandler(s.Metrics), "figures for Prometheus"})
+	}
+	return all
+}
+
+func (s *Server) router() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.fail
+	e.Pre(identify, s.recovering, s.guard.wrap)
+	for _, r := range s.routes() {
+		e.Add(r.method, r.path, r.handle)
+		if r.method == http.MethodGet && r.path != "/ws" { // a handshake is not a page
+			e.HEAD(r.path, r.handle)
+		}
+	}
+	return e
+}
+
+// identify gives a request an id and its answer the headers that every answer has.
+func identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set(echo.HeaderXRequestID, job.NewToken())
+		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
+		h.Set(echo.HeaderCacheControl, "no-store")
+		return next(c)
+	}
+}
+
+func requestID(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
+
+// recovering turns a panic into an error that is logged with its stack, and the process goes on.
+func (s *Server) recovering(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler: // asks for the connection to be cut
+				panic(v)
+			default:
+				err = fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack())
+			}
+		}()
+		return next(c)
+	}
+}
+
+// untilDrain gives a request a context that also ends, with CloseDraining as its cause, when the server does.
+func (s *Server) untilDrain(c echo.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(c.Request().Context())
+	stop := context.AfterFunc(s.draining, func() { cancel(context.Cause(s.draining)) })
+	return ctx, func(cause error) { stop(); cancel(cause) }
+}
+
+// index says what this is.
+func (s *Server) index(c echo.Context) error {
+	var b strings.Builder
+	b.WriteString("Sandpiper runs Claude Code prompts as durable jobs in sandboxes.\n\n")
+	for _, r := range s.routes() {
+		fmt.Fprintf(&b, "%-5s %-26s %s\n", r.method, r.path, r.what)
+	}
+	return c.String(http.StatusOK, b.String())
+}

@@ -1,0 +1,135 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+	"sandpiper/internal/relay"
+)
+
+// created is the answer to sandbox/create, in the shape that its clients know: createdAt is Unix milliseconds.
+type created struct {
+	SandboxID string `json:"sandboxId"`
+	UserID    string `json:"userId"`
+	Status    string `json:"status"`
+	CreatedAt int64  `json:"createdAt"`
+}
+
+// createSandbox adds a sandbox and waits for a worker to make it: 201 when it is ready, 202 when that takes longer.
+func (s *Server) createSandbox(c echo.Context) error {
+	raw, err := s.body(c)
+	if err != nil {
+		return err
+	}
+	userID, err := decodeUser(raw)
+	if err != nil {
+		return err
+	}
+	caller, err := s.Caller(c.Request(), userID)
+	if err != nil {
+		return err
+	}
+	sb, err := s.make(c, caller)
+	if err != nil {
+		return err
+	}
+	status := http.StatusCreated
+	if sb.State == job.SandboxCreating {
+		status = http.StatusAccepted
+	}
+	return c.JSON(status, created{sb.ID, sb.UserID, statusOf(sb), sb.CreatedAt.UnixMilli()})
+}
+
+// make adds a sandbox and returns it when it is ready, or still being made when the time is up.
+func (s *Server) make(c echo.Context, caller auth.Caller) (job.Sandbox, error) {
+	ctx := c.Request().Context()
+	sb, err := s.blank(ctx)
+	if err != nil {
+		return sb, fmt.Errorf("describe a new sandbox: %w", err)
+	}
+	wake, stop := s.Relay.Watch(relay.SandboxOf(sb.ID)) // before it is added: nothing comes between
+	defer stop()
+	if sb, err = s.Sandboxes.AddSandbox(ctx, caller, sb); err != nil {
+		return sb, err
+	}
+	err = s.until(c, s.o.CreateWait, wake, func() (bool, error) {
+		now, err := s.Sandboxes.Sandbox(ctx, caller, sb.ID)
+		if errors.Is(err, job.ErrSandboxNotFound) {
+			return true, errNotCreated
+		}
+		if err != nil {
+			return true, err
+		}
+		sb = now
+		if sb.State == job.SandboxCleanup || sb.State == job.SandboxGone {
+			return true, errors.Join(errNotCreated, reasonOf(sb))
+		}
+		return sb.State == job.SandboxReady, nil
+	})
+	return sb, err
+}
+
+// blank describes a sandbox that is to be made.
+func (s *Server) blank(ctx context.Context) (sb job.Sandbox, err error) {
+	if s.NewSandbox != nil {
+		sb, err = s.NewSandbox(ctx)
+	}
+	sb.ID = job.NewSandboxID()
+	return sb, err
+}
+
+// reasonOf tells the client why its sandbox was not made, when that is known.
+func reasonOf(sb job.Sandbox) error {
+	if sb.Reason == "" {
+		return nil
+	}
+	return job.FieldError{Pointer: "", Must: sb.Reason}
+}
+
+// sandboxView is a sandbox in a list.
+type sandboxView struct {
+	SandboxID  string `json:"sandboxId"`
+	UserID     string `json:"userId"`
+	Status     string `json:"status"` // creating, ready, busy, cleanup or gone
+	JobID      any    `json:"jobId"`  // the job that it runs
+	Snapshot   any    `json:"snapshot"`
+	Reason     any    `json:"reason"`
+	CreatedAt  any    `json:"createdAt"`
+	LastUsedAt any    `json:"lastUsedAt"`
+}
+
+// listSandboxes shows the caller's sandboxes.
+func (s *Server) listSandboxes(c echo.Context) error {
+	q := queryOf(c)
+	limit := q.whole("limit", 50, 1, 200)
+	caller, err := s.caller(c, q)
+	if err != nil {
+		return err
+	}
+	all, err := s.Sandboxes.Sandboxes(c.Request().Context(), caller, int(limit))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, pageOf(all, sandboxViewOf, nil))
+}
+
+func sandboxViewOf(sb job.Sandbox) sandboxView {
+	return sandboxView{
+		SandboxID: sb.ID, UserID: sb.UserID, Status: statusOf(sb), JobID: orNull(sb.BusyJob),
+		Snapshot: orNull(sb.Snapshot), Reason: orNull(sb.Reason),
+		CreatedAt: stamp(sb.CreatedAt), LastUsedAt: stamp(sb.LastUsedAt),
+	}
+}
+
+func statusOf(sb job.Sandbox) string {
+	if sb.State == job.SandboxReady && sb.BusyJob != "" {
+		return "busy"
+	}
+	return string(sb.State)
+}

@@ -1,0 +1,150 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+	"sandpiper/internal/relay"
+	"sandpiper/internal/store"
+)
+
+// Jobs takes submissions; *dispatch.Dispatcher does.
+type Jobs interface {
+	Submit(ctx context.Context, c auth.Caller, spec job.Spec, k store.Key) (j job.Job, replayed bool, err error)
+	Cancel(ctx context.Context, c auth.Caller, id string) (job.Job, error)
+}
+
+// Reads shows what is; *store.Store does.
+type Reads interface {
+	Job(ctx context.Context, c auth.Caller, id string) (job.Job, error)
+	Jobs(ctx context.Context, c auth.Caller, f store.JobFilter) (items []job.Job, next string, err error)
+	Events(ctx context.Context, c auth.Caller, jobID string, after int64, limit int) ([]job.Event, error)
+}
+
+// Sandboxes adds and shows sandboxes; *store.Store does. A worker makes what was added.
+type Sandboxes interface {
+	AddSandbox(ctx context.Context, c auth.Caller, sb job.Sandbox) (job.Sandbox, error)
+	Sandbox(ctx context.Context, c auth.Caller, id string) (job.Sandbox, error)
+	Sandboxes(ctx context.Context, c auth.Caller, limit int) ([]job.Sandbox, error)
+}
+
+// Check is something that this process needs to do its work.
+type Check struct {
+	Name     string
+	Required bool // true: not ready without it; false: degraded
+	Probe    func(ctx context.Context) error
+}
+
+// Deps are what a Server must have.
+type Deps struct {
+	Jobs      Jobs
+	Reads     Reads
+	Sandboxes Sandboxes
+	Relay     *relay.Relay // its Run is the caller's business
+
+	// NewSandbox describes a sandbox to add: Snapshot and Fingerprint; the id is made here. nil means that a
+	// worker fills them in.
+	NewSandbox func(ctx context.Context) (job.Sandbox, error)
+	// Caller says who sends r. named is the user id in its body or query, already valid, or "". nil means local
+	// mode: whoever is named, else the local operator.
+	Caller  func(r *http.Request, named string) (auth.Caller, error)
+	Checks  []Check      // what /readyz looks at
+	Metrics http.Handler // serves /metrics; nil means that there is no such route
+}
+
+// Options tune a Server. Zero values are good defaults.
+type Options struct {
+	MaxBody    int64         // bytes of a request's body; 0 means 8 MiB
+	Hosts      []string      // names that Host may have besides loopback, with or without a port
+	Origins    []string      // origins (scheme://host[:port]) of web pages that may call, besides loopback and the same host
+	CreateWait time.Duration // how long sandbox/create waits before it answers 202; 0 means 30 s
+	Poll       time.Duration // how often a waiting request looks without news; 0 means 1 s
+	Ping       time.Duration // between pings on WebSocket and SSE; 0 means 20 s
+	WriteWait  time.Duration // how long one message may take to be written, besides its size; 0 means 10 s
+	Drain      time.Duration // how long requests may take to finish when Run ends; 0 means 5 s
+	Log        *slog.Logger  // nil means slog.Default()
+}
+
+func (o Options) withDefaults() Options {
+	o.MaxBody = cmp.Or(o.MaxBody, 8<<20)
+	o.CreateWait = cmp.Or(o.CreateWait, 30*time.Second)
+	o.Poll = cmp.Or(o.Poll, time.Second)
+	o.Ping = cmp.Or(o.Ping, 20*time.Second)
+	o.WriteWait = cmp.Or(o.WriteWait, 10*time.Second)
+	o.Drain = cmp.Or(o.Drain, 5*time.Second)
+	o.Log = cmp.Or(o.Log, slog.Default())
+	return o
+}
+
+// Server serves the API. It is an http.Handler too, for tests.
+type Server struct {
+	Deps
+	o     Options
+	log   *slog.Logger
+	guard guard
+	echo  *echo.Echo
+
+	draining context.Context // ends when Run does: long requests answer, sockets close
+	drain    context.CancelCauseFunc
+	sockets  sockets
+}
+
+// New makes a Server. Nothing runs until Run.
+func New(d Deps, o Options) *Server {
+	s := &Server{Deps: d, o: o.withDefaults()}
+	s.log = s.o.Log
+	s.guard = newGuard(s.o.Hosts, s.o.Origins)
+	if s.Caller == nil {
+		s.Caller = localCaller
+	}
+	s.draining, s.drain = context.WithCancelCause(context.Background())
+	s.echo = s.router()
+	return s
+}
+
+// ServeHTTP serves one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// Run serves on ln until ctx ends. Then it takes no more connections, closes every socket with CloseDraining,
+// answers the requests that wait, and gives the others a bounded time to finish. It closes ln.
+func (s *Server) Run(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		WriteTimeout:      writeTimeout,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what a client's broken connection says
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	select {
+	case err := <-served:
+		s.drain(CloseDraining)
+		s.sockets.wait()
+		return err
+	case <-ctx.Done():
+	}
+	bound, stop := context.WithTimeout(context.WithoutCancel(ctx), s.o.Drain)
+	defer stop()
+	s.drain(CloseDraining)
+	if err := srv.Shutdown(bound); err != nil {
+		s.log.WarnContext(ctx, "requests cut at shutdown", "err", err)
+		srv.Close()
+	}
+	<-served
+	s.sockets.wait()
+	return nil
+}
+
+// writeTimeout bounds one answer from its first byte read to its last byte written: more than the longest wait
+// that a caller may ask for. Streams set their own bounds.
+const writeTimeout = 5 * time.Minute

@@ -1,0 +1,127 @@
+package httpapi
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+	"sandpiper/internal/store"
+)
+
+// notYet are the options of the contract that this version does not have. They are refused by name: a job that ran
+// without what was asked for would be worse than none.
+var notYet = []string{
+	"stream", "runAfter", "conversationId", "continue", "systemPrompt", "appendSystemPrompt",
+	"allowedTools", "disallowedTools", "maxTurns", "maxBudgetUsd", "jsonSchema", "mcpServers",
+	"env", "files", "artifacts", "repo", "webhookUrl", "retry",
+}
+
+// unavailable is the fault of a field in notYet.
+type unavailable struct{ job.FieldError }
+
+// submission is a valid body of POST /api/knowledge/process.
+type submission struct {
+	userID string
+	spec   job.Spec
+	body   []byte // canonical
+}
+
+// decodeSubmission reads a body, or returns every fault of it.
+func decodeSubmission(raw []byte) (submission, error) {
+	o, err := parseObject(raw)
+	if err != nil {
+		return submission{}, err
+	}
+	userID := o.userID()
+	spec := job.Spec{
+		SandboxID:    o.text("sandboxId"),
+		Input:        o.text("input"),
+		Model:        o.text("model"),
+		OutputFormat: job.Format(o.text("outputFormat")),
+		Timeout:      seconds(o.whole("timeoutSeconds")),
+		Priority:     job.Priority(o.text("priority")),
+		Metadata:     o.texts("metadata"),
+	}
+	if o.has("sandboxId") && !o.bad["sandboxId"] && spec.SandboxID == "" {
+		o.fail("sandboxId", "must not be empty; leave it out to have one chosen")
+	}
+	o.check(spec.Validate(), "input") // before defaults: a given "" or 0 is a fault too
+	if err := o.done(); err != nil {
+		return submission{}, err
+	}
+	if spec.SandboxID != "" && !isID(spec.SandboxID) {
+		return submission{}, job.ErrSandboxNotFound
+	}
+	body, err := o.canonical()
+	return submission{userID, spec.WithDefaults(), body}, err
+}
+
+// decodeUser reads a body that only says who asks.
+func decodeUser(raw []byte) (userID string, err error) {
+	o, err := parseObject(raw)
+	if err != nil {
+		return "", err
+	}
+	userID = o.userID()
+	return userID, o.done()
+}
+
+// userID takes the field that says who asks.
+func (o *object) userID() string {
+	id := o.text("userId")
+	o.check(job.ValidateUserID(id), "userId")
+	return id
+}
+
+// seconds makes a duration that is out of range when n is: it must not come back into range by overflow.
+func seconds(n int64) time.Duration {
+	most := int64(job.MaxTimeout/time.Second) + 1
+	return time.Duration(min(max(n, -1), most)) * time.Second
+}
+
+// keyOf reads the Idempotency-Key header. Its fingerprint stands for the body and who sent it.
+func keyOf(h http.Header, c auth.Caller, body []byte) (store.Key, error) {
+	names := h.Values("Idempotency-Key")
+	if len(names) == 0 {
+		return store.Key{}, nil
+	}
+	visible := func(r rune) bool { return r > ' ' && r < 0x7f }
+	if len(names) > 1 || names[0] == "" || len(names[0]) > 255 ||
+		strings.ContainsFunc(names[0], func(r rune) bool { return !visible(r) }) {
+		return store.Key{}, errKey
+	}
+	sum := sha256.New()
+	if err := json.NewEncoder(sum).Encode([]string{c.Tenant, c.UserID}); err != nil {
+		return store.Key{}, err
+	}
+	sum.Write(body)
+	return store.Key{Name: names[0], Fingerprint: sum.Sum(nil)}, nil
+}
+
+// isID reports whether s could be an id of ours. Anything else need not be looked up.
+func isID(s string) bool {
+	word := func(r rune) bool {
+		return r == '_' || r == '-' || (r >= '0' && r <= '9') || (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z')
+	}
+	return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool { return !word(r) })
+}
+
+// unquote decodes a JSON string that is known to be valid.
+func unquote(quoted []byte) (s string) {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	json.Unmarshal(quoted, &s) // cannot fail: it is a string of valid JSON
+	return s
+}
+
+// firstToken is the name of the field of a body that a pointer leads into.
+func firstToken(pointer string) string {
+	token, _, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+}
