@@ -15,6 +15,7 @@ type Job struct {
 	State           State
 	Attempt         int64  // the fencing token: one more at every claim
 	Tries           int    // launches charged against the retry limit
+	Moves           int    // how often it was given a new sandbox because its own was broken
 	SandboxID       string // the sandbox it was submitted with or was given at its first claim; "" before
 	CancelRequested bool
 	WaitingFor      string // why a queued job is not started yet; "" when it is simply due
@@ -90,7 +91,7 @@ type Outcome struct {
 // Success is the outcome of a job that was answered.
 func Success(r Result) Outcome { return Outcome{State: Succeeded, Result: &r} }
 
-// Failed is the outcome of a job that ended in state s for the reason f. cliExit is the CLI's own exit code, 0
+// FailedWith is the outcome of a job that ended in state s for the reason f. cliExit is the CLI's own exit code, 0
 // when there was no run: the exit code of a job is 0 only if it succeeded.
 func FailedWith(s State, f Failure, cliExit int) Outcome {
 	code := cliExit

@@ -1,0 +1,7 @@
+// Package pool turns rows of sandboxes into sandboxes: it creates the one that a claim took, finds it again after a
+// restart, starts it when the platform stopped it, and deletes what is not to be used again.
+//
+// Which sandbox a job gets is decided in SQL, in the transaction of the claim (package store). This room only makes
+// it true. The row comes first and its id is the sandbox's name on the platform, so a creation whose answer was
+// lost is looked up and never made twice.
+package pool

@@ -1,0 +1,104 @@
+package pool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sandpiper/internal/daytona"
+	"sandpiper/internal/job"
+)
+
+// waiting is what the keeper reads: sandboxes that somebody asked for, and those that are to be deleted.
+type waiting interface {
+	SandboxesToCreate(ctx context.Context, worker string, lease time.Duration, limit int) ([]job.Sandbox, error)
+	SandboxesToDelete(ctx context.Context, limit int) ([]job.Sandbox, error)
+}
+
+// KeeperOptions are the keeper's habits.
+type KeeperOptions struct {
+	Worker string          // whose name stands on the lease of a creation
+	Every  time.Duration   // 0 means 1 s; news of a sandbox wakes it at once
+	News   <-chan job.News // may be nil
+	Log    *slog.Logger    // nil means slog.Default()
+}
+
+// Keeper creates the sandboxes that were asked for without a job and deletes those that are not to be used again.
+type Keeper struct {
+	pool *Pool
+	rows waiting
+	o    KeeperOptions
+}
+
+// NewKeeper returns a keeper; it does nothing before Run.
+func NewKeeper(p *Pool, r waiting, o KeeperOptions) *Keeper {
+	o.Every = cmp.Or(o.Every, time.Second)
+	o.Log = cmp.Or(o.Log, slog.Default())
+	return &Keeper{pool: p, rows: r, o: o}
+}
+
+// Run turns until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(k.o.Every)
+	defer tick.Stop()
+	for {
+		if err := k.Turn(ctx); err != nil && ctx.Err() == nil {
+			k.o.Log.ErrorContext(ctx, "keeping sandboxes failed", "err", err)
+		}
+		if !k.rest(ctx, tick.C) {
+			return nil
+		}
+	}
+}
+
+// rest waits for the next turn; false means that ctx has ended.
+func (k *Keeper) rest(ctx context.Context, tick <-chan time.Time) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick:
+			return true
+		case n := <-k.o.News:
+			if n.Sandbox != "" || n == (job.News{}) {
+				return true
+			}
+		}
+	}
+}
+
+// creationLease is how long one worker has a creation to itself: the platform answers within a minute or not at all.
+const creationLease = 90 * time.Second
+
+// Turn makes what is asked for and deletes what is done with. A failed one is told in its row or tried again at
+// the next turn, and holds up no other.
+func (k *Keeper) Turn(ctx context.Context) error {
+	wanted, err := k.rows.SandboxesToCreate(ctx, k.o.Worker, creationLease, 8)
+	if err != nil {
+		return err
+	}
+	old, err := k.rows.SandboxesToDelete(ctx, 8)
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group // not with a shared context: one that fails must not end the others
+	for _, sb := range wanted {
+		group.Go(func() error { return k.create(ctx, sb) })
+	}
+	for _, sb := range old {
+		group.Go(func() error { return k.pool.Delete(ctx, sb) })
+	}
+	return group.Wait()
+}
+
+func (k *Keeper) create(ctx context.Context, sb job.Sandbox) error {
+	_, err := k.pool.Open(ctx, sb)
+	if err == nil || ctx.Err() != nil || daytona.Temporary(err) {
+		return err // asked again when its lease is over
+	}
+	return errors.Join(err, k.pool.rows.SandboxGone(ctx, sb.ID, err.Error()))
+}

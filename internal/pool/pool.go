@@ -1,0 +1,170 @@
+package pool
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sandpiper/internal/daytona"
+	"sandpiper/internal/job"
+)
+
+// rows is what the pool writes about sandboxes.
+type rows interface {
+	SandboxReady(ctx context.Context, id, platformID string) error
+	SandboxGone(ctx context.Context, id, reason string) error
+}
+
+// Options describe the sandboxes of a deployment.
+type Options struct {
+	Snapshot     string            // "" leaves it to the platform
+	Key          string            // the model API's key, for the environment of each sandbox
+	Env          map[string]string // further environment, without secrets
+	Policy       string            // what the tools may do; part of the fingerprint
+	Installation string            // this deployment's id; a label of every sandbox
+	MaxTimeout   time.Duration     // the longest a job may run; 0 means job.MaxTimeout
+	Created      func(ok bool, took time.Duration)
+	Log          *slog.Logger
+}
+
+// Pool makes sandboxes and opens them for work.
+type Pool struct {
+	platform *daytona.Client
+	rows     rows
+	o        Options
+
+	mu   sync.Mutex
+	open map[string]*Box // by our id: what is known of sandboxes that were used lately
+}
+
+// New returns a pool on a platform.
+func New(platform *daytona.Client, r rows, o Options) *Pool {
+	o.MaxTimeout = cmp.Or(o.MaxTimeout, job.MaxTimeout)
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Created == nil {
+		o.Created = func(bool, time.Duration) {}
+	}
+	return &Pool{platform: platform, rows: r, o: o, open: map[string]*Box{}}
+}
+
+// Fresh describes the sandbox that a claim may add when there is none to be used again.
+func (p *Pool) Fresh() job.Sandbox {
+	return job.Sandbox{ID: job.NewSandboxID(), Snapshot: p.o.Snapshot, Fingerprint: p.fingerprint(), Pooled: true}
+}
+
+// fingerprint is what a pooled sandbox must have in common with the present configuration to be used again. The
+// key goes in as a keyed hash: the column must not help anybody to guess it.
+func (p *Pool) fingerprint() string {
+	names := make([]string, 0, len(p.o.Env))
+	for name, value := range p.o.Env {
+		names = append(names, name+"="+value)
+	}
+	slices.Sort(names)
+	h := hmac.New(sha256.New, []byte(p.o.Installation))
+	fmt.Fprintf(h, "%q", []string{p.o.Snapshot, strings.Join(names, "\x00"), p.o.Policy, p.o.Key})
+	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+// Open makes sb usable: it creates it when it was never created, and starts it when it was stopped. It costs no
+// call for a sandbox that was opened before, until Forget. daytona.ErrNotFound means that it is gone for good.
+func (p *Pool) Open(ctx context.Context, sb job.Sandbox) (*Box, error) {
+	if box := p.known(sb.ID); box != nil {
+		return box, nil
+	}
+	found, err := p.make(ctx, sb)
+	if err != nil {
+		return nil, fmt.Errorf("open sandbox %s: %w", sb.ID, err)
+	}
+	box := newBox(sb.ID, p.platform.Toolbox(found), found.ID)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open[sb.ID] = box
+	return box, nil
+}
+
+func (p *Pool) known(id string) *Box {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open[id]
+}
+
+// Forget makes the next Open look at the sandbox again.
+func (p *Pool) Forget(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, id)
+}
+
+// make creates or finds the sandbox of a row, and sees that it is started.
+func (p *Pool) make(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, error) {
+	if sb.PlatformID == "" {
+		return p.create(ctx, sb)
+	}
+	found, err := p.platform.Get(ctx, sb.PlatformID)
+	if err != nil {
+		return found, err
+	}
+	if found.State == daytona.StateStarted {
+		return found, nil
+	}
+	return p.platform.Start(ctx, found.ID)
+}
+
+func (p *Pool) create(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, error) {
+	began := time.Now()
+	made, err := p.platform.Create(ctx, p.request(sb))
+	p.o.Created(err == nil, time.Since(began))
+	if err != nil {
+		return made, err
+	}
+	// The guide's best practice: the session is made with the sandbox.
+	if err := p.platform.Toolbox(made).CreateSession(ctx, made.ID); err != nil && !errors.Is(err, daytona.ErrConflict) {
+		return made, fmt.Errorf("create its session: %w", err)
+	}
+	return made, p.rows.SandboxReady(ctx, sb.ID, made.ID)
+}
+
+func (p *Pool) request(sb job.Sandbox) daytona.Create {
+	env := map[string]string{"USER_ID": sb.UserID, "ANTHROPIC_API_KEY": p.o.Key}
+	for name, value := range p.o.Env {
+		env[name] = value
+	}
+	return daytona.Create{
+		Name:              sb.ID,
+		Snapshot:          sb.Snapshot,
+		Env:               env,
+		Labels:            map[string]string{"sandpiper-installation": p.o.Installation, "sandpiper-sandbox": sb.ID},
+		AutoStopMinutes:   int((p.o.MaxTimeout + 30*time.Minute).Minutes()), // the platform must not stop a thinking prompt
+		AutoDeleteMinutes: 24 * 60,
+	}
+}
+
+// Halt stops a sandbox by force: whatever runs in it is killed, its files stay.
+func (p *Pool) Halt(ctx context.Context, sb job.Sandbox) error {
+	p.Forget(sb.ID)
+	if err := p.platform.Stop(ctx, cmp.Or(sb.PlatformID, sb.ID), true); err != nil {
+		return fmt.Errorf("halt sandbox %s: %w", sb.ID, err)
+	}
+	return nil
+}
+
+// Delete removes a sandbox from the platform. One that is not there is fine.
+func (p *Pool) Delete(ctx context.Context, sb job.Sandbox) error {
+	p.Forget(sb.ID)
+	id := cmp.Or(sb.PlatformID, sb.ID) // the name serves where the id was never learnt
+	if err := p.platform.Delete(ctx, id); err != nil {
+		return fmt.Errorf("delete sandbox %s: %w", sb.ID, err)
+	}
+	return p.rows.SandboxGone(ctx, sb.ID, cmp.Or(sb.Reason, "deleted"))
+}
