@@ -166,7 +166,7 @@ func (d *Decoder) streamed(w wire) []Item {
 		return []Item{Usage{m.total()}}
 	case "message_stop":
 		if o := m.current(w.Parent); o != nil {
-			o.Live = false
+			o.Live = w.Abandoned != nil
 		}
 	case "content_block_delta":
 		if e.Delta.Type == "text_delta" && e.Delta.Text != "" && w.Parent == "" {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strings"
 )
 
 // DefaultBaseURL is where the CLI sends its requests when nothing else is said.
@@ -42,7 +43,7 @@ func ParseEndpoint(baseURL string) (Endpoint, error) {
 	at := host
 	if u.Port() != "" {
 		at = net.JoinHostPort(host, u.Port())
-	} else if literal && len(host) > 0 && regexp.MustCompile(`:`).MatchString(host) {
+	} else if literal && strings.Contains(host, ":") {
 		at = "[" + host + "]"
 	}
 	plain := url.URL{Scheme: u.Scheme, Host: at, Path: u.Path, RawPath: u.RawPath}

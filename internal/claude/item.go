@@ -18,7 +18,8 @@ type Init struct {
 	Tools     []string
 }
 
-// Requesting stands before each request to the model, and is proof that something was asked.
+// Requesting stands before each message that the model is asked for, and is proof that something was asked. The CLI's
+// own repetitions of that request have a Retry, and no Requesting of their own (2.1.330).
 type Requesting struct{}
 
 // Partial is a piece of the answer while it is being written. The pieces of a message that is cut and asked again

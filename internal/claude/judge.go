@@ -58,6 +58,10 @@ func (c *court) bySubtype() finding {
 	case "error_max_structured_output_retries":
 		return finding{ClassPermanent, job.SchemaNotMet, PaidYes}
 	}
+	// In stream-json an unknown conversation has a result line too, with the sentence in errors (2.1.330).
+	if f, ok := find(startups, strings.Join(c.result.Errors, "\n")); ok && tokens(c.counted) == 0 {
+		return f
+	}
 	switch {
 	case strings.HasPrefix(c.result.TerminalReason, "aborted_"): // a SIGINT that was not ours
 		return finding{class: ClassUnknown, code: job.OutcomeIsUnknown}

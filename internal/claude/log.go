@@ -1,10 +1,10 @@
 package claude
 
-// The log lines around preflight, in the guide's words. Every job shows them in this order: LogStarted, the lines of
-// LogLines, LogExecuting, and for an answer LogResponse.
+// The log lines around preflight, in the guide's words. Every job shows them in this order: JobStarted, the lines of
+// LogLines, Executing, and for an answer ResponseLine.
 const (
-	LogStarted   = "job started"
-	LogExecuting = "executing claude command"
+	JobStarted = "job started"
+	Executing  = "executing claude command"
 )
 
 // LogLine is one line for people; Level is "info" or "warn".
@@ -42,8 +42,8 @@ func (p Preflight) LogLines(host string) []LogLine {
 	return lines
 }
 
-// LogResponse is the guide's line for an answer: its first 100 characters and three dots, always.
-func LogResponse(answer string) string { return "claude response: " + first(answer, 100) + "..." }
+// ResponseLine is the guide's line for an answer: its first 100 characters and three dots, always.
+func ResponseLine(answer string) string { return "claude response: " + first(answer, 100) + "..." }
 
 func info(text string) LogLine { return LogLine{"info", text} }
 func warn(text string) LogLine { return LogLine{"warn", text} }

@@ -66,7 +66,8 @@ func (c *court) message(f finding) string {
 	case !c.result.IsError:
 		said = "" // an answer, not a reason
 	}
-	if said = oneLine(said); said == "" || !quoted[f.code] {
+	unexplained := f.code == job.OutcomeIsUnknown && !c.hasResult
+	if said = oneLine(said); said == "" || !quoted[f.code] && !unexplained {
 		return sentences[f.code]
 	}
 	return sentences[f.code] + ": " + said

@@ -52,6 +52,8 @@ var stronger = []rule{
 	{"Prompt is too long", finding{ClassPermanent, job.PromptTooLong, PaidNo}},   // with 400, or without a call
 	{"context window limit", finding{ClassPermanent, job.ContextFull, ""}},       // with api_error max_output_tokens
 	{"mid-response", finding{ClassRetry, job.StreamCut, ""}},                     // with api_error connection_failed
+	// After the head of an answer had come; before it, the CLI says that the connection was "dropped" or "refused".
+	{"Connection to the API was lost", finding{ClassRetry, job.StreamCut, PaidPart}},
 }
 
 // apiErrors are the words of api_error (2.1.330).

@@ -33,7 +33,8 @@ type wire struct {
 	// assistant: an object; permission_denied: a sentence
 	Message json.RawMessage `json:"message"`
 	// stream_event
-	Event wireEvent `json:"event"`
+	Event     wireEvent       `json:"event"`
+	Abandoned json.RawMessage `json:"abandoned_blocks"` // the CLI itself ended a message that was cut (2.1.330)
 }
 
 type wireMessage struct {
