@@ -69,10 +69,10 @@ func (d *Dispatcher) Submit(ctx context.Context, c auth.Caller, spec job.Spec, k
 	return j, replayed, nil
 }
 
-// hint goes out also when the caller has gone away meanwhile: the job is committed. Its number is 0, before every one
-// that a sweep gives.
+// hint goes out also when the caller has gone away meanwhile: the job is committed. Its number is 1, which the
+// store counts as given out.
 func (d *Dispatcher) hint(ctx context.Context, j job.Job) {
-	h := job.Hint{JobID: j.ID, Priority: j.Spec.Priority}
+	h := job.Hint{JobID: j.ID, DispatchSeq: 1, Priority: j.Spec.Priority}
 	if err := d.queue.Push(context.WithoutCancel(ctx), h); err != nil {
 		d.lost.Add(1)
 		d.log.DebugContext(ctx, "hint lost", "jobId", j.ID, "err", err)

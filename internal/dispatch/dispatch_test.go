@@ -25,7 +25,7 @@ func TestSubmitCommitsTheJobAndThenPushesItsHint(t *testing.T) {
 	if j.Spec.Priority != job.Interactive || j.Spec.Timeout != job.DefaultTimeout {
 		t.Errorf("spec without its defaults: %+v", j.Spec)
 	}
-	if len(q.pushed) != 1 || q.pushed[0] != (job.Hint{JobID: j.ID, Priority: job.Interactive}) {
+	if len(q.pushed) != 1 || q.pushed[0] != (job.Hint{JobID: j.ID, DispatchSeq: 1, Priority: job.Interactive}) {
 		t.Errorf("pushed %v, want one hint of it", q.pushed)
 	}
 }

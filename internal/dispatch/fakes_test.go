@@ -28,7 +28,8 @@ type table struct {
 	err       error // of every call
 	submitted []job.Job
 	replay    bool
-	hints     []job.Hint
+	hints     []job.Hint // old ones
+	unhinted  []job.Hint // that had none
 	due       []job.Hint
 	lapsed    []string
 	others    bool // another process holds the turn
@@ -52,7 +53,11 @@ func (s *table) Cancel(_ context.Context, _ auth.Caller, id string) (job.Job, er
 }
 
 func (s *table) Overdue(_ context.Context, age time.Duration, limit int) ([]job.Hint, error) {
-	s.asked, s.age, s.limit = append(s.asked, "overdue"), age, limit
+	s.asked = append(s.asked, "overdue")
+	if age > 24*time.Hour {
+		return s.unhinted, s.err
+	}
+	s.age, s.limit = age, limit
 	return s.hints, s.err
 }
 

@@ -3,11 +3,20 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
+
+	"sandpiper/internal/job"
 )
 
 // deep is a queue in which a missing hint cannot be told from one that waits its turn.
 const deep = 64
+
+// term is how long one process keeps the sweeper's turn. After its death the next one waits for so long, at most.
+const term = 10 * time.Second
+
+// never is an age that no hint reaches: only jobs without a hint remain.
+const never = time.Duration(math.MaxInt64)
 
 // again says when a hint counts as lost, by the number of hints that wait. When none waits, an unclaimed job has lost
 // its own for sure: that is how a wiped Redis looks. When some wait it is probably among them, and one more would only
@@ -23,21 +32,41 @@ func again(depth, batch int) (age time.Duration, limit int) {
 	}
 }
 
-// push sends new hints for jobs whose hint nobody followed. One process of the fleet does that at a time.
+// push sends hints for jobs that want one: first those that have none, since they became due only now or their sandbox
+// is free again, then those whose hint nobody followed. One process of the fleet does that at a time; two would do no
+// harm, only twice the work.
 func (s *Sweeper) push(ctx context.Context, depth int) (int, error) {
-	mine, err := s.turn.hold(ctx, s.jobs, s.o.Now())
-	if err != nil || !mine {
-		return 0, err
+	mine, err := s.jobs.HoldTurn(ctx, "sweeper", s.o.Holder, term)
+	if err != nil {
+		return 0, fmt.Errorf("take the sweeper's turn: %w", err)
+	}
+	if !mine {
+		return 0, nil
+	}
+	first, err := s.pushOlder(ctx, never, s.o.Batch)
+	if err != nil {
+		return first, err
 	}
 	age, limit := again(depth, s.o.Batch)
+	more, err := s.pushOlder(ctx, age, limit)
+	return first + more, err
+}
+
+func (s *Sweeper) pushOlder(ctx context.Context, age time.Duration, limit int) (int, error) {
 	late, err := s.jobs.Overdue(ctx, age, limit)
 	if err != nil {
 		return 0, fmt.Errorf("look for overdue jobs: %w", err)
 	}
-	for n, h := range late {
-		if err := s.queue.Push(ctx, h); err != nil {
-			return n, nil // Redis went away just now: the next turn sees that, and no error of the database broke contact
+	return s.pushAll(ctx, late), nil
+}
+
+// pushAll stops at the first hint that is lost. Redis went away just now, as the next turn sees; it is no error of this
+// one, for it broke no contact with the database.
+func (s *Sweeper) pushAll(ctx context.Context, all []job.Hint) int {
+	for n, h := range all {
+		if s.queue.Push(ctx, h) != nil {
+			return n
 		}
 	}
-	return len(late), nil
+	return len(all)
 }

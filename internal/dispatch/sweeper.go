@@ -13,6 +13,7 @@ import (
 
 // overdue is what a Sweeper needs of package store.
 type overdue interface {
+	// Overdue lists jobs that have no hint, and those whose hint is older than age.
 	Overdue(ctx context.Context, age time.Duration, limit int) ([]job.Hint, error)
 	Due(ctx context.Context, limit int) ([]job.Hint, error)
 	Lapsed(ctx context.Context, limit int) ([]string, error)
@@ -48,7 +49,6 @@ type Sweeper struct {
 	worker  taker
 	o       SweeperOptions
 	contact contact
-	turn    turn
 	away    bool // Redis did not answer in the last turn
 }
 
@@ -62,7 +62,7 @@ func NewSweeper(s overdue, q hints, w taker, o SweeperOptions) *Sweeper {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Sweeper{jobs: s, queue: q, worker: w, o: o, contact: contact{need: o.Lease, trusted: o.TrustLeases}, turn: turn{holder: o.Holder}}
+	return &Sweeper{jobs: s, queue: q, worker: w, o: o, contact: contact{need: o.Lease, trusted: o.TrustLeases}}
 }
 
 // Run turns until ctx ends. A failed turn is logged here, once; the next one comes soon.
