@@ -1,0 +1,140 @@
+# What the other scripts share: reading /proc, and ending what a run left behind. bash 5.0, coreutils, util-linux.
+# Nothing in here comes from a user. Every script has set: run id in $id, and works in the run's folder.
+umask 077
+base=$HOME/.sandpiper
+
+# fields PID: what /proc says of a process, in STATE, PARENT and START (in clock ticks since the machine's boot).
+# A process may put blanks, brackets and newlines into its own name: the fields begin after the last bracket.
+fields() {
+  local text= f
+  { IFS= read -r -d '' text < "/proc/$1/stat"; } 2>/dev/null
+  [[ $text == *') '* ]] || return 1
+  f=(${text##*') '})
+  STATE=${f[0]} PARENT=${f[1]} START=${f[19]}
+}
+
+# dead PID: a zombie, after fields. One whose other threads live is not dead, only its first thread is.
+dead() {
+  [[ $STATE == [ZX] ]] || return 1
+  set -- "/proc/$1/task/"*
+  (($# < 2))
+}
+
+# alive PID START: that very process lives; a pid that was given to another does not count.
+alive() { [[ -n $1 ]] && fields "$1" && [[ $START == "$2" ]] && ! dead "$1"; }
+
+# recorded: what the keeper wrote about itself and the command. Nothing, if that was in another life of the machine.
+# A last line that is not whole yet is left out.
+recorded() {
+  KEEPER= KEEPER_START= COMMAND= COMMAND_START=
+  local word a b boot= now
+  [[ -e pid ]] || return 1
+  while read -r word a b; do
+    case $word in
+      keeper) KEEPER=$a KEEPER_START=$b ;;
+      boot) boot=$a ;;
+      command) COMMAND=$a COMMAND_START=$b ;;
+    esac
+  done 2>/dev/null < pid
+  read -r now < /proc/sys/kernel/random/boot_id
+  [[ $boot == "$now" ]] && return 0
+  KEEPER= KEEPER_START= COMMAND= COMMAND_START=
+  return 1
+}
+
+# family: this script and its parents, in CHAIN, and in HOUSE the sandbox's daemon: the process that all others in
+# the sandbox descend from. It has to prove itself, because what is below it and young may be killed, and where a
+# sandbox has no process table of its own the machine's other processes are in sight: it is the farthest parent whose
+# environment has this sandbox's id. If the environment of process 1 may not be read, a host name that is the
+# sandbox's id, in a process table that is not the machine's own (whose inode number the kernel fixes), will do.
+family() {
+  CHAIN=" $$ " HOUSE=
+  local p=$$ mine=DAYTONA_SANDBOX_ID=${DAYTONA_SANDBOX_ID-} name= table
+  while fields "$p" && p=$PARENT && ((p > 0)); do CHAIN+="$p "; done
+  [[ -n ${DAYTONA_SANDBOX_ID-} ]] || return 0
+  for p in $CHAIN; do
+    [[ $p != "$$" ]] && grep -qzxFs -- "$mine" "/proc/$p/environ" && HOUSE=$p
+  done
+  read -r name < /proc/sys/kernel/hostname
+  table=$(readlink /proc/self/ns/pid)
+  if [[ $CHAIN == *' 1 ' && $name == "$DAYTONA_SANDBOX_ID" && -n $table && $table != 'pid:[4026531836]' ]]; then
+    HOUSE=1
+  fi
+}
+
+# marked: the living processes whose environment has the run's id, in MARKED; this script's own are left out.
+marked() {
+  MARKED=()
+  local file p
+  while read -r file; do
+    p=${file#/proc/} p=${p%/environ}
+    [[ ${CHAIN-} != *" $p "* ]] && fields "$p" && ! dead "$p" && MARKED+=("$p")
+  done < <(grep -lzxFs -- "SANDPIPER_RUN=$id" /proc/[0-9]*/environ)
+  ((${#MARKED[@]} > 0))
+}
+
+# latest: no later run was launched in this sandbox. A late reader of an old run must not end the new one's processes.
+latest() {
+  local now=
+  [[ -e $base/latest ]] || return 0
+  read -r now < "$base/latest"
+  [[ $now == "$id" ]]
+}
+
+# below PID: it descends from one of the processes in TOPS, after remains.
+below() {
+  local p=$1
+  while p=${up[$p]-} && [[ -n $p ]]; do [[ -n ${TOPS[$p]-} ]] && return 0; done
+  return 1
+}
+
+# remains: in REMAINS every process that must not be there when the run is over. These carry the run's mark, or
+# descend from one that does or from the keeper or the command; and, if the daemon is known and no later run was
+# launched, everything below the daemon that is not older than the keeper: a child that changed its session, forked
+# twice and scrubbed its environment is still younger than the run. Older than it are the shells of idle sessions.
+remains() {
+  REMAINS=()
+  local -A up=() born=() TOPS=()
+  local d p s
+  family
+  recorded
+  local first=$KEEPER_START
+  marked
+  for d in /proc/[0-9]*; do
+    p=${d#/proc/}
+    fields "$p" && ! dead "$p" && up[$p]=$PARENT born[$p]=$START
+  done
+  for p in "${MARKED[@]}"; do TOPS[$p]=1; done
+  [[ -n $KEEPER && ${born[$KEEPER]-} == "$KEEPER_START" ]] && TOPS[$KEEPER]=1
+  [[ -n $COMMAND && ${born[$COMMAND]-} == "$COMMAND_START" ]] && TOPS[$COMMAND]=1
+  local ours=("${!TOPS[@]}") wide=
+  for p in "${!up[@]}"; do below "$p" && ours+=("$p"); done
+  [[ -n $HOUSE && -n $first ]] && latest && wide=1
+  TOPS=(["${HOUSE:-none}"]=1)
+  for p in "${!up[@]}"; do
+    [[ -n $wide ]] && ((born[$p] >= first)) && below "$p" && ours+=("$p")
+  done
+  for p in "${ours[@]}"; do [[ $CHAIN == *" $p "* ]] || REMAINS+=("$p"); done
+  ((${#REMAINS[@]} > 0))
+}
+
+# sweep SECONDS: ends everything that remains. Success when two scans in a row find nothing.
+sweep() {
+  local until=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) clean=0
+  while ((clean < 2)); do
+    if remains; then
+      clean=0
+      kill -KILL "${REMAINS[@]}" 2>/dev/null
+      nap 0.02
+      ((${EPOCHREALTIME/[.,]/} < until)) || return 1
+    else
+      ((++clean))
+    fi
+  done
+}
+
+# nap SECONDS: waits in this process, without starting another: for a line from a pipe that nobody writes to.
+nap() {
+  [[ -n ${NAP-} ]] || exec {NAP}<> <(:)
+  read -r -t "$1" -u "$NAP" || :
+}

@@ -1,0 +1,95 @@
+# follow.sh ID OFFSET WAIT GATHER MAX
+#
+# Waits up to WAIT milliseconds for a whole line behind OFFSET and from then on up to GATHER milliseconds for more, or
+# for the end, and prints: its name, the state, the exit code (or -) and the size of the output; where the output is;
+# at most MAX bytes of it from OFFSET, in base64; once the run is over the end of its standard error, likewise; a dot.
+# When the run is over and MAX takes the rest, it first ends what the run left behind. States: running, rest (over, but
+# MAX does not take it all), ended, gone (no exit code and no process), and these two with "+left" when something
+# could not be ended.
+exec 2>/dev/null
+id=$1 offset=$2 gather=$4 max=$5
+until=$((${EPOCHREALTIME/[.,]/} + $3 * 1000))
+state=running code=- size=0
+
+# left: there is time left, in LEFT, in seconds as read takes them.
+left() {
+  LEFT=$((until - ${EPOCHREALTIME/[.,]/}))
+  ((LEFT > 0)) && LEFT=$((LEFT / 1000000)).$(printf %06d $((LEFT % 1000000)))
+}
+
+# over: there is an exit code, or no process of the run. A keeper that ends between two looks has left its exit code.
+over() {
+  [[ -e exit ]] && { state=ended; return; }
+  recorded && { alive "$KEEPER" "$KEEPER_START" || alive "$COMMAND" "$COMMAND_START"; } && return 1
+  marked || marked && return 1
+  [[ -e exit ]] && { state=ended; return; }
+  state=gone
+}
+
+# await: until there is a whole line behind the offset and what comes soon after it, or the end, or the time is over.
+await() {
+  local line pos now
+  exec {out}< out
+  # dd moves the position of the file that it shares with this shell, and copies nothing.
+  dd skip="$offset" iflag=skip_bytes count=0 <&"$out"
+  until IFS= read -r line <&"$out"; do
+    over && return
+    left || return
+    read -r _ pos < "/proc/self/fdinfo/$out"
+    doze out "$pos"
+    [[ -e exit ]] && return
+    IFS= read -r line <&"$out" && break
+    nap 0.02 # part of a line, or the moment between the command's end and its exit code
+  done
+  now=${EPOCHREALTIME/[.,]/}
+  ((until > now + gather * 1000)) && until=$((now + gather * 1000))
+  until over || ! left; do doze /dev/null 0; done
+}
+
+# doze FILE POSITION: until FILE has bytes behind POSITION, or the keeper ends, or LEFT is over. tail wakes on a
+# write and looks for the process every 40 ms; it costs a third of what a loop of naps in the shell does.
+doze() {
+  local tail who=$KEEPER
+  alive "$KEEPER" "$KEEPER_START" || who=$COMMAND
+  [[ -n $who ]] || { nap 0.02; return; }
+  exec {tail}< <(exec tail -c "+$(($2 + 1))" -s 0.04 -f --pid="$who" "$1")
+  read -r -n 1 -t "$LEFT" -u "$tail"
+  kill "$!"
+  exec {tail}<&-
+}
+
+# clean ends what the run left behind, once, and one reader at a time: readers would end each other.
+clean() {
+  [[ swept -nt exit && $state == ended ]] && return
+  exec {turn}>> sweep.lock
+  flock -w 20 "$turn"
+  if sweep 10; then : > swept; else state+=+left; fi
+}
+
+tell() {
+  printf 'sandpiper-follow %s %s %s\n%s\n' "$state" "$code" "$size" "$PWD/out"
+  ((size > offset)) && tail -c "+$((offset + 1))" out | head -c "$max" | base64 -w0
+  printf '\n'
+  [[ $state == ended* || $state == gone* ]] && tail -c 65536 err | base64 -w0
+  printf '\n.\n'
+}
+
+# measure: how much there is. What is over and too much for this answer is not reported as over.
+measure() {
+  [[ -e out ]] && size=$(stat -c %s out)
+  ((size - offset > max)) && [[ $state != running ]] && state=rest
+}
+
+if cd "$base/runs/$id"; then
+  [[ -e out ]] && await
+  over
+  measure
+  if [[ $state == ended || $state == gone ]]; then
+    clean
+    measure # it may have written until it was ended
+  fi
+  [[ $state == ended* ]] && read -r code _ < exit
+else
+  state=gone
+fi
+tell

@@ -1,0 +1,28 @@
+# stop.sh ID GRACE
+#
+# Ends the run: SIGTERM to the command, and after GRACE milliseconds SIGKILL; then everything that remains. Says
+# "stopped", or "left" and the processes that could not be ended. A run that was not launched yet cannot be launched
+# any more: its lock is taken here.
+exec 2>/dev/null
+id=$1 grace=$2
+mkdir -p "$base/runs/$id" && cd "$base/runs/$id" || exit 1
+mkdir lock
+recorded
+if alive "$COMMAND" "$COMMAND_START"; then
+  kill -TERM "$COMMAND"
+  until=$((${EPOCHREALTIME/[.,]/} + grace * 1000))
+  while alive "$COMMAND" "$COMMAND_START" && ((${EPOCHREALTIME/[.,]/} < until)); do nap 0.02; done
+  alive "$COMMAND" "$COMMAND_START" && kill -KILL "$COMMAND"
+fi
+# The keeper writes the exit code in a moment; it is worth waiting for.
+for try in {1..100}; do
+  [[ ! -e exit ]] && alive "$KEEPER" "$KEEPER_START" && [[ -n $COMMAND ]] && ! alive "$COMMAND" "$COMMAND_START" || break
+  nap 0.01
+done
+exec {turn}>> sweep.lock
+flock -w 20 "$turn"
+if sweep 10; then
+  printf 'sandpiper-stop stopped\n.\n'
+else
+  printf 'sandpiper-stop left %s\n.\n' "${REMAINS[*]}"
+fi
