@@ -30,15 +30,15 @@ type Decoder struct {
 //
 // It is small but for Answer, Result and Raw, which are as large as what the model wrote.
 type State struct {
-	SessionID  string          `json:"sessionId,omitempty"`
-	Model      string          `json:"model,omitempty"`
-	Events     bool            `json:"events,omitempty"`     // there was a line of the CLI's JSON
-	Requesting bool            `json:"requesting,omitempty"` // something was asked
-	Metered    meter           `json:"metered"`
-	LastRetry  Retry           `json:"lastRetry"`
-	Answer     string          `json:"answer,omitempty"` // the model's last text
-	Result     json.RawMessage `json:"result,omitempty"` // the last result line
-	Raw        string          `json:"raw,omitempty"`    // output that is not the CLI's JSON
+	SessionID  string `json:"sessionId,omitempty"`
+	Model      string `json:"model,omitempty"`
+	Events     bool   `json:"events,omitempty"`     // there was a line of the CLI's JSON
+	Requesting bool   `json:"requesting,omitempty"` // something was asked
+	Metered    meter  `json:"metered"`
+	LastRetry  Retry  `json:"lastRetry"`
+	Answer     string `json:"answer,omitempty"` // the model's last text
+	Result     string `json:"result,omitempty"` // the last result line; no RawMessage, whose bytes encoding changes
+	Raw        string `json:"raw,omitempty"`    // output that is not the CLI's JSON
 }
 
 // Restore makes a Decoder that goes on after the line at which s was taken.
@@ -118,7 +118,7 @@ func (d *Decoder) event(w wire, raw json.RawMessage) []Item {
 	case "assistant":
 		return d.assistant(w)
 	case "result":
-		d.state.Result = bytes.ToValidUTF8(raw, []byte("\uFFFD"))
+		d.state.Result = strings.ToValidUTF8(string(raw), "\uFFFD")
 		var r wireResult
 		read(raw, &r)
 		return []Item{Result{Text: r.Result, IsError: r.IsError}}

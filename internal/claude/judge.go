@@ -2,6 +2,7 @@ package claude
 
 import (
 	"cmp"
+	"encoding/json"
 	"strings"
 
 	"sandpiper/internal/job"
@@ -16,7 +17,7 @@ func (d *Decoder) Judge(e Ending) Verdict {
 	whole := &Decoder{pending: d.pending, tooLong: d.tooLong, state: d.State()}
 	whole.Lines([]byte("\n")) // a last line without its end
 	c := &court{Ending: e, state: whole.state, counted: whole.Usage()}
-	c.hasResult = len(c.state.Result) > 0 && read(c.state.Result, &c.result)
+	c.hasResult = c.state.Result != "" && read([]byte(c.state.Result), &c.result)
 	if c.hasResult {
 		c.counted = merge(c.counted, c.result.usage(c.state.Model, e.Resumed))
 	}
@@ -160,8 +161,11 @@ func (c *court) verdict(f finding) Verdict {
 		Class: f.class, Code: f.code, State: stateOf(f), Paid: c.paid(f),
 		Retryable: f.class != ClassSucceeded && f.class != ClassPermanent,
 		SessionID: cmp.Or(c.result.SessionID, c.state.SessionID),
-		JSON:      c.state.Result, Usage: c.counted,
-		Turns: int(count(c.result.NumTurns)),
+		Usage:     c.counted,
+		Turns:     int(count(c.result.NumTurns)),
+	}
+	if c.hasResult {
+		v.JSON = json.RawMessage(c.state.Result)
 	}
 	v.Message = c.message(f)
 	v.Text = c.text(f)
