@@ -3,19 +3,24 @@ package localdaytona
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
 	"time"
 )
 
-// Options of a Server. Dir, Key and Claude must be set.
+// Options of a Server. Dir and Key must be set.
 type Options struct {
 	Dir    string // state: one folder a sandbox; made when absent
 	Key    string // the bearer key that every request needs
-	Claude string // path of a claude binary or script; becomes `claude` in every sandbox
+	Claude string // path of a claude binary or script, which becomes `claude` in every sandbox; "" means none there
 
 	Snapshot  string           // name of the one active snapshot; "" means "sandpiper"
 	Workspace []WorkspaceEntry // what a new sandbox's home holds
@@ -34,38 +39,108 @@ type WorkspaceEntry struct {
 
 // Server is the control plane. Make it with New.
 type Server struct {
-	o   Options
-	log *slog.Logger
+	o         Options
+	log       *slog.Logger
+	key       [sha256.Size]byte // hashed, so that a comparison takes the same time for every length
+	isolation isolation
+	transport *http.Transport // to the daemons; the host of a request is the sandbox's id
+	began     time.Time
+
+	work sync.WaitGroup // changes of state that answer before they end
+
+	mu        sync.Mutex
+	sandboxes map[string]*record // id → record
 }
 
 // New opens the state directory, tries what isolation works on this machine, and finds the sandboxes and living
-// daemons of earlier servers again.
+// daemons of earlier servers again. A change of state that an earlier server did not end is ended here.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, log: cmp.Or(o.Log, slog.Default())}
+	if o.Dir == "" || o.Key == "" {
+		return nil, errors.New("open the local Daytona: a directory and a key are needed")
+	}
+	o.Snapshot = cmp.Or(o.Snapshot, "sandpiper")
+	o.TurnEvery = cmp.Or(o.TurnEvery, 10*time.Second)
+	s := &Server{o: o, log: cmp.Or(o.Log, slog.Default()), key: sha256.Sum256([]byte(o.Key)), sandboxes: map[string]*record{}, began: time.Now()}
+	if err := s.openFolders(); err != nil {
+		return nil, err
+	}
+	if err := s.chooseIsolation(); err != nil {
+		return nil, err
+	}
+	s.transport = s.daemonTransport()
+	if err := s.findAgain(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
-// Handler serves the control plane under /api and the sandboxes' toolboxes under /toolbox.
-func (s *Server) Handler() http.Handler { return http.NotFoundHandler() }
+func (s *Server) openFolders() (err error) {
+	if s.o.Dir, err = filepath.Abs(s.o.Dir); err != nil {
+		return fmt.Errorf("open the local Daytona: %w", err)
+	}
+	if err := os.MkdirAll(sandboxesDir(s.o.Dir), 0o700); err != nil {
+		return fmt.Errorf("open the local Daytona: %w", err)
+	}
+	if err := os.Chmod(s.o.Dir, 0o700); err != nil {
+		return fmt.Errorf("open the local Daytona: %w", err)
+	}
+	if s.o.Claude == "" {
+		return nil
+	}
+	if s.o.Claude, err = filepath.Abs(s.o.Claude); err == nil {
+		s.o.Claude, err = filepath.EvalSymlinks(s.o.Claude) // npm's is a link; only the real file can be bound
+	}
+	if err != nil {
+		return fmt.Errorf("find the claude binary: %w", err)
+	}
+	return nil
+}
 
-// Run serves ln and stops idle sandboxes (auto-stop) until ctx ends. It does not stop sandboxes then.
-func (s *Server) Run(ctx context.Context, ln net.Listener) error { return errors.ErrUnsupported }
+func (s *Server) chooseIsolation() error {
+	switch s.o.Isolation {
+	case "none":
+		s.isolation = isolation{name: withoutIsolate}
+	case "", "auto":
+		var why string
+		s.isolation, why = chooseIsolation(s.o.Dir, s.o.Claude)
+		if why != "" {
+			s.log.Warn("local sandboxes are not isolated: what runs in them can do what this user can do", "why", why)
+		}
+	default:
+		return fmt.Errorf("open the local Daytona: isolation is %q, want auto or none", s.o.Isolation)
+	}
+	s.log.Info("local Daytona isolates sandboxes", "isolation", s.isolation.name)
+	return nil
+}
 
 // Isolation says what was tried and works: "bubblewrap", "bubblewrap with a user namespace" or "none".
-func (s *Server) Isolation() string { return "none" }
+func (s *Server) Isolation() string { return s.isolation.name }
 
-// StopIdle stops every started sandbox that is not busy, and waits until they have ended.
-func (s *Server) StopIdle(ctx context.Context, busy func(sandboxID string) bool) error { return nil }
+// Run serves ln and stops idle sandboxes (auto-stop) until ctx ends. It does not stop sandboxes then: their daemons
+// live on, and the next server finds them.
+func (s *Server) Run(ctx context.Context, ln net.Listener) error {
+	server := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: time.Minute}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	defer s.settle()
+	tick := time.NewTicker(s.o.TurnEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-served:
+			return fmt.Errorf("serve the local Daytona: %w", err)
+		case <-ctx.Done():
+			_ = server.Close() // requests of hours are normal here; their commands go on without them
+			<-served
+			return nil
+		case now := <-tick.C:
+			s.Turn(ctx, now)
+		}
+	}
+}
 
-// StopAll stops every started sandbox.
-func (s *Server) StopAll(ctx context.Context) error { return nil }
-
-// StopAll ends every sandbox daemon of a state directory, without a server, and says how many there were.
-func StopAll(dir string) (int, error) { return 0, nil }
-
-// IsDaemon reports whether this process was started as a sandbox's daemon. It must be asked first in main, and in the
-// TestMain of every test binary that starts a Server: if so, exit with DaemonMain's code.
-func IsDaemon() bool { return false }
-
-// DaemonMain is the daemon's whole life. See IsDaemon.
-func DaemonMain() int { return 0 }
+// settle waits for changes of state that are under way, and lets go of the daemons' connections.
+func (s *Server) settle() {
+	s.work.Wait()
+	s.transport.CloseIdleConnections()
+}

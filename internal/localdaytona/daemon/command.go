@@ -1,0 +1,194 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// neverRan is the exit code of a queued command whose session ended before its turn.
+const neverRan = -1
+
+// command is one text given to a session. Its folder holds the text, its log and, while it runs, the named pipes that
+// the session's shell opens for it.
+type command struct {
+	id    string
+	dir   string
+	async bool
+	quiet bool // input is not shown in the log
+	log   *outputLog
+	done  chan struct{} // closed when exit and cancelled are final, and the log complete
+
+	exit      int
+	cancelled bool // its session was deleted
+
+	mu    sync.Mutex
+	stdin *os.File // of a running asynchronous command
+}
+
+func newCommand(dir, id, text string, async, quiet bool) (*command, error) {
+	c := &command{id: id, dir: filepath.Join(dir, id), async: async, quiet: quiet, done: make(chan struct{})}
+	if err := os.Mkdir(c.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make a command's folder: %w", err)
+	}
+	// A file, not a line to the shell: the text may be of any size and holds what it likes.
+	if err := os.WriteFile(c.textPath(), []byte(text), 0o644); err != nil {
+		return nil, fmt.Errorf("write a command's text: %w", err)
+	}
+	var err error
+	c.log, err = newLog(filepath.Join(c.dir, "output.log"))
+	return c, err
+}
+
+func (c *command) textPath() string { return filepath.Join(c.dir, "cmd.sh") }
+
+func (c *command) text() string {
+	b, _ := os.ReadFile(c.textPath()) // gone with its session: nobody can ask any more
+	return string(b)
+}
+
+// finish makes the command's end known.
+func (c *command) finish(code int) {
+	c.log.end()
+	c.exit = code
+	close(c.done)
+}
+
+// ended reports the exit code once there is one.
+func (c *command) ended() (code int, ok bool) {
+	select {
+	case <-c.done:
+		return c.exit, true
+	default:
+		return 0, false
+	}
+}
+
+// streams are the named pipes of a running command. The daemon holds a writing end of both outputs until the shell
+// has said that the command ended: without it a reader would see the end before the shell has opened them.
+type streams struct {
+	dir        string
+	read, hold [2]*os.File
+	drained    chan struct{} // closed when both outputs have ended
+}
+
+var streamNames = [2]string{"stdout", "stderr"}
+
+func (c *command) openStreams() (*streams, error) {
+	s := &streams{dir: c.dir, drained: make(chan struct{})}
+	for i, name := range streamNames {
+		var err error
+		path := filepath.Join(c.dir, name)
+		if err = makePipe(path); err != nil {
+			return nil, errors.Join(err, s.abandon())
+		}
+		if s.read[i], err = os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0); err != nil {
+			return nil, errors.Join(err, s.abandon())
+		}
+		if s.hold[i], err = os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0); err != nil {
+			return nil, errors.Join(err, s.abandon())
+		}
+	}
+	if c.async {
+		if err := c.openStdin(); err != nil {
+			return nil, errors.Join(err, s.abandon())
+		}
+	}
+	return s, nil
+}
+
+// openStdin makes the standard input of an asynchronous command, held open until the command ends. Opened for both
+// directions, so that neither side waits for the other.
+func (c *command) openStdin() error {
+	path := filepath.Join(c.dir, "stdin")
+	if err := makePipe(path); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stdin = f
+	return err
+}
+
+// makePipe makes a named pipe that the sandbox's user may open.
+func makePipe(path string) error {
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		return fmt.Errorf("make a named pipe: %w", err)
+	}
+	return os.Chmod(path, 0o666) // past the umask
+}
+
+// drain reads both outputs into the log; s.drained is closed when both have ended.
+func (s *streams) drain(l *outputLog) {
+	var both sync.WaitGroup
+	for i, mark := range [2][]byte{stdoutMark, stderrMark} {
+		both.Go(func() { _ = l.drain(s.read[i], mark) }) // a full disk loses output, never the exit code
+	}
+	go func() {
+		both.Wait()
+		close(s.drained)
+	}()
+}
+
+// release lets the outputs end as soon as nothing in the sandbox holds them.
+func (s *streams) release() {
+	for _, f := range s.hold {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// abandon ends the outputs now, whoever holds them.
+func (s *streams) abandon() error {
+	s.release()
+	for _, f := range s.read {
+		if f != nil {
+			f.Close()
+		}
+	}
+	return nil
+}
+
+func (c *command) closeStreams(s *streams) {
+	_ = s.abandon()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stdin != nil {
+		c.stdin.Close()
+		c.stdin = nil
+	}
+	for _, name := range []string{"stdin", "stdout", "stderr"} {
+		_ = os.Remove(filepath.Join(c.dir, name)) // stdin is not always there
+	}
+}
+
+var errNotReading = errors.New("the command does not read its input")
+
+// input gives data to a running asynchronous command, a newline added if it is missing, and shows it in the log
+// unless the command was started quiet.
+func (c *command) input(data string) error {
+	if data[len(data)-1] != '\n' {
+		data += "\n"
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stdin == nil {
+		return errNotReading
+	}
+	if err := c.stdin.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := c.stdin.WriteString(data); err != nil {
+		return errors.Join(errNotReading, err)
+	}
+	if c.quiet {
+		return nil
+	}
+	return c.log.append(append(append([]byte(nil), stdoutMark...), data...))
+}
