@@ -36,7 +36,8 @@ check: ## vet, gofumpt and staticcheck
 fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
-stop: build ## end what this data directory left running: runs, sandboxes, helpers
+stop: ## end what this data directory left running: runs, sandboxes, helpers
+	@[ -x bin/sandpiper ] || go build -o bin/ ./cmd/...
 	@bin/sandpiper stop
 
 clean: ## remove what was built; your data in .sandpiper stays

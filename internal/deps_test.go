@@ -37,6 +37,7 @@ var rooms = []room{
 	{"cmd/worker", "the running side alone", []arrow{
 		{"internal/config", "reads the environment"},
 	}},
+	{"test/e2e", "the whole house, tried from outside; nothing but tests", nil},
 	{"internal/cli", "what people see on a terminal", []arrow{
 		{"client", "it knows what the API says and nothing else"},
 	}},
