@@ -1,0 +1,51 @@
+// Command sandpiper runs everything on one machine (up), ends it (stop), and holds the tools around it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sandpiper/internal/boot"
+)
+
+func main() {
+	boot.Helper()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends us at once
+	err := root().ExecuteContext(ctx)
+	var exit exitCode
+	switch {
+	case errors.As(err, &exit):
+		os.Exit(int(exit))
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "sandpiper:", err)
+		os.Exit(1)
+	}
+}
+
+// exitCode ends the program with a job's own code, without a word.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sandpiper",
+		Short: "Durable jobs for Claude Code, each in a sandbox of its own",
+		Long: `Sandpiper runs Claude Code prompts as durable jobs in sandboxes.
+
+  sandpiper up      starts everything on this machine; no key and no account are needed
+  sandpiper stop    ends everything that works in the data directory
+
+What can be set, is set by environment variables: docs/config.md lists them.`,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	cmd.AddCommand(upCommand(), stopCommand(), installCommand(), modelCommand(), versionCommand())
+	return cmd
+}

@@ -1,0 +1,145 @@
+package boot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+
+	"sandpiper/internal/bus"
+	"sandpiper/internal/config"
+	"sandpiper/internal/daytona"
+	"sandpiper/internal/dispatch"
+	"sandpiper/internal/httpapi"
+	"sandpiper/internal/localdaytona"
+	"sandpiper/internal/pool"
+	"sandpiper/internal/queue"
+	"sandpiper/internal/relay"
+	"sandpiper/internal/store"
+	"sandpiper/internal/telemetry"
+	"sandpiper/internal/worker"
+)
+
+// Options are what a house needs besides its configuration.
+type Options struct {
+	Log      *slog.Logger // nil means slog.Default()
+	Progress io.Writer    // told of long work at the start, such as an installation; nil means nobody
+}
+
+// House is everything that `sandpiper up` needs, open: the API, a worker and every embedded default that the
+// configuration does not replace. Run runs it; Close closes what is left.
+type House struct {
+	cfg config.Config
+	log *slog.Logger
+
+	lock     *dataLock
+	claude   string // path of the claude binary for local sandboxes
+	local    *localdaytona.Server
+	localAt  net.Listener
+	model    *modelProcess
+	store    *store.Store
+	queue    *queue.Queue
+	bus      *bus.Bus
+	platform *daytona.Client
+	pool     *pool.Pool
+	keeper   *pool.Keeper
+	worker   *worker.Worker
+	sweeper  *dispatch.Sweeper
+	relay    *relay.Relay
+	api      *httpapi.Server
+	apiAt    net.Listener
+	metrics  *telemetry.Metrics
+
+	close []func() error // in the order of opening
+}
+
+// Open opens a house, in the order in which its parts depend on each other. When it fails, nothing stays open.
+func Open(ctx context.Context, cfg config.Config, o Options) (*House, error) {
+	h := &House{cfg: cfg, log: cmp.Or(o.Log, slog.Default()), metrics: telemetry.NewMetrics()}
+	progress := o.Progress
+	if progress == nil {
+		progress = io.Discard
+	}
+	for _, part := range []struct {
+		name string
+		open func(context.Context) error
+	}{
+		{"data directory", h.openData},
+		{"API address", h.openAddress}, // before anything that takes time: a port in use is said at once
+		{"claude command", func(ctx context.Context) error { return h.openClaude(ctx, progress) }},
+		{"sandboxes", h.openSandboxes},
+		{"model", h.openModel},
+		{"queue", h.openQueue},
+		{"database", h.openStore},
+		{"worker", h.openWorker},
+		{"API", h.openAPI},
+	} {
+		if err := part.open(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("open the %s: %w", part.name, err), h.Close())
+		}
+	}
+	return h, nil
+}
+
+// Close closes whatever is open, the newest first. A house that ran has nothing left in it.
+func (h *House) Close() error {
+	var faults []error
+	for i := len(h.close) - 1; i >= 0; i-- {
+		faults = append(faults, h.close[i]())
+	}
+	h.close = nil
+	return errors.Join(faults...)
+}
+
+// URL is where the API answers.
+func (h *House) URL() string { return "http://" + h.apiAt.Addr().String() }
+
+// Data is the data directory.
+func (h *House) Data() string { return h.cfg.Data }
+
+// Offline reports whether the offline model answers.
+func (h *House) Offline() bool { return h.cfg.OfflineModel() }
+
+func (h *House) closing(f func() error) { h.close = append(h.close, f) }
+
+func (h *House) openData(context.Context) error {
+	lock, err := lockData(h.cfg.Data)
+	if err != nil {
+		return err
+	}
+	h.lock = lock
+	h.closing(lock.release)
+	return nil
+}
+
+func (h *House) openAddress(context.Context) (err error) {
+	if h.apiAt, err = listen(h.cfg.Addr); err != nil {
+		return err
+	}
+	h.closing(func() error { return ignoreClosed(h.apiAt.Close()) })
+	return nil
+}
+
+func (h *House) openClaude(ctx context.Context, progress io.Writer) (err error) {
+	switch {
+	case !h.cfg.LocalDaytona():
+		return nil
+	case h.cfg.Claude != "":
+		h.claude, err = filepath.Abs(h.cfg.Claude)
+		h.warnOfVersion(ctx)
+		return err
+	}
+	h.claude, err = InstallClaude(ctx, h.cfg.Data, progress)
+	return err
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

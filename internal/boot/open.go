@@ -1,0 +1,233 @@
+package boot
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sandpiper/internal/bus"
+	"sandpiper/internal/claude"
+	"sandpiper/internal/daytona"
+	"sandpiper/internal/dispatch"
+	"sandpiper/internal/httpapi"
+	"sandpiper/internal/job"
+	"sandpiper/internal/localdaytona"
+	"sandpiper/internal/pool"
+	"sandpiper/internal/queue"
+	"sandpiper/internal/queue/redisurl"
+	"sandpiper/internal/relay"
+	"sandpiper/internal/store"
+	"sandpiper/internal/worker"
+	"sandpiper/snapshot"
+)
+
+// lease is how long a claim holds without a beat. Taking over is free, so it is short.
+const lease = 5 * time.Second
+
+// noKey is what a sandbox has for a key when the offline model answers, which asks for none. The CLI does not start
+// without one.
+const noKey = "the-offline-model-needs-no-key"
+
+// ports are kept in the data directory.
+func (h *House) ports() ports { return ports{kept{filepath.Join(h.cfg.Data, "ports.json")}} }
+
+// openSandboxes connects to the Daytona of the configuration, or serves the local one.
+func (h *House) openSandboxes(context.Context) error {
+	o := daytona.Options{URL: h.cfg.DaytonaURL, Key: h.cfg.DaytonaKey.Reveal(), Target: h.cfg.DaytonaTarget}
+	if h.cfg.LocalDaytona() {
+		key, err := h.localKey()
+		if err != nil {
+			return err
+		}
+		if h.localAt, err = h.ports().listen("daytona", h.cfg.DaytonaAddr); err != nil {
+			return err
+		}
+		h.closing(func() error { return ignoreClosed(h.localAt.Close()) })
+		h.local, err = localdaytona.New(localdaytona.Options{
+			Dir: localDir(h.cfg.Data), Key: key, Claude: h.claude, Isolation: h.cfg.Isolation,
+			Snapshot: snapshot.Name(), Workspace: workspace(), Log: h.log,
+		})
+		if err != nil {
+			return err
+		}
+		o.URL, o.Key = "http://"+h.localAt.Addr().String()+"/api", key
+	}
+	h.platform = daytona.New(o)
+	h.closing(func() error { h.platform.Close(); return nil })
+	return nil
+}
+
+// localDir is where the local Daytona keeps its sandboxes.
+func localDir(data string) string { return filepath.Join(data, "daytona") }
+
+// localKey is the key of the local Daytona: made once, kept where only we can read it.
+func (h *House) localKey() (string, error) {
+	path := filepath.Join(h.cfg.Data, "daytona.key")
+	if key, err := os.ReadFile(path); err == nil && len(key) > 0 {
+		return string(key), nil
+	}
+	raw := make([]byte, 24)
+	rand.Read(raw) // never fails (crypto/rand)
+	key := "dtn_local_" + base64.RawURLEncoding.EncodeToString(raw)
+	return key, os.WriteFile(path, []byte(key), 0o600)
+}
+
+func workspace() []localdaytona.WorkspaceEntry {
+	var entries []localdaytona.WorkspaceEntry
+	for _, e := range snapshot.Manifest {
+		entries = append(entries, localdaytona.WorkspaceEntry{Path: e.Path, Mode: e.Mode, Dir: e.Dir, Content: e.Content})
+	}
+	return entries
+}
+
+// openModel finds or starts the offline model, when nothing else is to answer.
+func (h *House) openModel(context.Context) (err error) {
+	if h.cfg.OfflineModel() {
+		h.model, err = startModel(h.cfg.Data, h.cfg.ModelAddr, h.ports())
+	}
+	return err
+}
+
+// openQueue connects to Redis, or starts one in this process: SQL is the truth, so it may forget everything.
+func (h *House) openQueue(context.Context) error {
+	url, check := h.cfg.RedisURL.Reveal(), 10*time.Millisecond
+	if h.cfg.EmbeddedRedis() {
+		embedded, err := queue.OpenEmbedded()
+		if err != nil {
+			return err
+		}
+		url = embedded.URL()
+		h.closing(func() error { embedded.Close(); return nil })
+		check = 25 * time.Millisecond // a laptop must not notice us: 5 ms polls cost a sixth of a core, measured
+	}
+	q, err := queue.Open(url, queue.Options{TaskCheckInterval: check, Log: h.log})
+	if err != nil {
+		return err
+	}
+	h.queue = q
+	h.closing(q.Close)
+	parsed, err := redisurl.Parse(url)
+	if err != nil {
+		return err
+	}
+	client := redis.NewUniversalClient(parsed)
+	h.closing(client.Close)
+	h.bus = bus.New(client, bus.Options{})
+	return nil
+}
+
+// openStore opens the database. The data directory's lock says that no other worker lives, so every lease of an
+// earlier process is void, and what it left is taken up at once.
+func (h *House) openStore(ctx context.Context) error {
+	url := h.cfg.DatabaseURL.Reveal()
+	if url == "" {
+		url = "sqlite:" + filepath.Join(h.cfg.Data, "sandpiper.db")
+	}
+	s, err := store.Open(ctx, url, store.Options{News: h.bus, Log: h.log})
+	if err != nil {
+		return err
+	}
+	h.store = s
+	h.closing(s.Close)
+	left, err := s.VoidLeases(ctx)
+	if left > 0 {
+		h.log.InfoContext(ctx, "jobs of an earlier process are looked into", "jobs", left)
+	}
+	return err
+}
+
+func (h *House) openWorker(ctx context.Context) error {
+	installation, err := h.store.Installation(ctx)
+	if err != nil {
+		return err
+	}
+	policy := snapshot.Policy()
+	key := h.cfg.AnthropicKey.Reveal()
+	if h.cfg.OfflineModel() {
+		key = noKey
+	}
+	settings, err := json.Marshal(policy)
+	if err != nil {
+		return err
+	}
+	h.pool = pool.New(h.platform, h.store, pool.Options{
+		Snapshot: h.snapshotName(), Key: key, Policy: string(settings), Installation: installation,
+		Created: h.metrics.SandboxCreated, Log: h.log,
+	})
+	name := "worker_" + job.NewToken()
+	h.worker, err = worker.New(h.store, h.pool, worker.Options{
+		Name: name, Slots: h.cfg.Concurrency, Lease: lease, BaseURL: h.baseURL(), Offline: h.cfg.OfflineModel(),
+		Policy:  claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
+		Secrets: []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal()},
+		News:    h.listen(), Metrics: h.metrics, Log: h.log,
+	})
+	if err != nil {
+		return err
+	}
+	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: name, News: h.listen(), Log: h.log})
+	h.sweeper = dispatch.NewSweeper(h.store, h.queue, h.worker, dispatch.SweeperOptions{
+		Lease: lease, TrustLeases: true, Holder: name, Log: h.log,
+	})
+	return nil
+}
+
+// listen hears the news until the house closes.
+func (h *House) listen() <-chan job.News {
+	news, stop := h.bus.Listen()
+	h.closing(func() error { stop(); return nil })
+	return news
+}
+
+func (h *House) snapshotName() string {
+	if h.cfg.Snapshot == "" && h.cfg.LocalDaytona() {
+		return snapshot.Name()
+	}
+	return h.cfg.Snapshot
+}
+
+// baseURL is where a sandbox reaches the model; "" is the CLI's own default.
+func (h *House) baseURL() string {
+	if h.model != nil {
+		return h.model.url()
+	}
+	return h.cfg.AnthropicURL
+}
+
+func (h *House) openAPI(context.Context) error {
+	h.relay = relay.New(h.store, h.bus, relay.Options{Log: h.log})
+	h.api = httpapi.New(httpapi.Deps{
+		Jobs: dispatch.New(h.store, h.queue, dispatch.Options{Log: h.log}), Reads: h.store, Sandboxes: h.store, Relay: h.relay,
+		NewSandbox: func(context.Context) (job.Sandbox, error) { return h.pool.Fresh(), nil },
+		Checks: []httpapi.Check{
+			{Name: "database", Required: true, Probe: h.store.Ping},
+			{Name: "redis", Probe: h.pingRedis},
+		},
+		Metrics: h.metrics.Handler(h.store),
+	}, httpapi.Options{Hosts: h.cfg.HostList(), Origins: origins(h.cfg.HostList()), Log: h.log})
+	return nil
+}
+
+func (h *House) pingRedis(ctx context.Context) error {
+	if !h.queue.Alive(ctx) {
+		return fmt.Errorf("redis does not answer; jobs are claimed from the database")
+	}
+	return nil
+}
+
+// origins are the pages of the configured hosts, with and without TLS.
+func origins(hosts []string) []string {
+	var all []string
+	for _, host := range hosts {
+		host = strings.TrimSpace(host)
+		all = append(all, "https://"+host, "http://"+host)
+	}
+	return all
+}

@@ -1,0 +1,129 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"sandpiper/internal/claude"
+	"sandpiper/internal/job"
+	"sandpiper/internal/pool"
+	"sandpiper/internal/store"
+)
+
+// attempt is one claim of a job at work. Only its own goroutine touches it.
+type attempt struct {
+	w       *Worker
+	id      job.Attempt
+	job     job.Job
+	sandbox job.Sandbox
+	prior   *job.Run // the job's newest run before this attempt
+	began   time.Time
+	log     *slog.Logger
+
+	box *pool.Box
+	run job.Run
+	seq int64 // the job's newest event, as we wrote it
+}
+
+func newAttempt(w *Worker, c store.Claimed) *attempt {
+	return &attempt{
+		w: w, id: c.Attempt, job: c.Job, sandbox: c.Sandbox, prior: c.Run, seq: c.Job.LastSeq, began: time.Now(),
+		log: w.o.Log.With("jobId", c.Job.ID, "attempt", c.Attempt.Number, "sandboxId", c.Sandbox.ID),
+	}
+}
+
+// work sees the job to its end, or to the queue again, and writes that down.
+func (a *attempt) work(ctx context.Context) {
+	a.w.o.Metrics.Claimed(a.began.Sub(later(a.job.CreatedAt, a.job.RunAfter)))
+	d, err := a.steps(ctx)
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(err, job.ErrLost), errors.Is(cause, job.ErrLost):
+		a.log.WarnContext(ctx, "attempt lost its job to another")
+		return
+	case err == nil: // decided, whatever was asked for meanwhile
+	case errors.Is(cause, errDrain):
+		a.log.InfoContext(ctx, "attempt left for the next worker", "runId", a.run.ID)
+		return
+	case errors.Is(cause, errCancelled):
+		d = a.abort(context.WithoutCancel(ctx))
+	default:
+		d = a.broken(err)
+	}
+	if err := a.settle(context.WithoutCancel(ctx), d); err != nil && !errors.Is(err, job.ErrLost) {
+		a.log.ErrorContext(ctx, "settle failed", "err", err)
+	}
+}
+
+// steps is the way of an attempt. An error means that it did not come to a verdict.
+func (a *attempt) steps(ctx context.Context) (decision, error) {
+	if a.prior != nil && a.prior.Phase != job.Ended {
+		return a.takeOver(ctx)
+	}
+	if err := a.say(ctx, claude.JobStarted); err != nil {
+		return decision{}, err
+	}
+	box, err := a.open(ctx)
+	if err != nil {
+		return decision{}, err
+	}
+	a.box = box
+	facts, err := a.preflight(ctx)
+	if err != nil {
+		return decision{}, err
+	}
+	lines := a.checked(facts)
+	if !facts.VersionOK() {
+		if err := a.append(ctx, store.Batch{Events: lines}); err != nil {
+			return decision{}, err
+		}
+		return a.decide(noClaude(), 0), nil
+	}
+	if err := a.launch(ctx, lines); err != nil {
+		return decision{}, err
+	}
+	return a.follow(ctx, a.job.Spec.Timeout)
+}
+
+// abort ends a cancelled attempt that is not following yet. A run that was asked for may have been launched: it is
+// stopped like any other, and then what it cost is known.
+func (a *attempt) abort(ctx context.Context) decision {
+	if a.run.ID == "" || a.box == nil {
+		return a.ended(claude.Verdict{State: job.Cancelled, Code: job.JobCancelled, Message: "cancelled before it was launched"}, 0)
+	}
+	d, err := (&reader{a: a}).stopped(ctx, errCancelled)
+	if err != nil {
+		return a.broken(err)
+	}
+	return d
+}
+
+// say appends log lines.
+func (a *attempt) say(ctx context.Context, lines ...string) error {
+	var events []job.Event
+	for _, line := range lines {
+		events = append(events, job.Log(time.Now(), line))
+	}
+	return a.append(ctx, store.Batch{Events: events})
+}
+
+// append masks and commits a batch, and asks again when the reply was lost: the store knows what it has.
+func (a *attempt) append(ctx context.Context, b store.Batch) error {
+	b.AfterSeq, b.Events = a.seq, a.w.mask.events(b.Events)
+	return again(ctx, func() error {
+		last, err := a.w.rows.Append(ctx, a.id, b)
+		if err == nil {
+			a.seq = last
+		}
+		return err
+	})
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

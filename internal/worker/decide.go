@@ -1,0 +1,118 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sandpiper/internal/claude"
+	"sandpiper/internal/daytona"
+	"sandpiper/internal/job"
+	"sandpiper/internal/store"
+)
+
+// decision is what becomes of a job: one of the two is set.
+type decision struct {
+	outcome *job.Outcome
+	requeue *store.Requeue
+}
+
+// mostMoves is how often a job is given a new sandbox because its own was broken.
+const mostMoves = 2
+
+// decide prices a retry by what was paid: what cost nothing is tried again, up to the limit; what cost something
+// is not, for the caller's money is at stake.
+func (a *attempt) decide(v claude.Verdict, exit int) decision {
+	switch {
+	case v.Class == claude.ClassSucceeded:
+		return a.answered(v)
+	case v.Free() && a.job.Tries+1 < a.w.o.MaxTries:
+		delay := max(v.RetryAfter, a.w.o.Backoff<<a.job.Tries)
+		return decision{requeue: &store.Requeue{
+			Delay: delay, ChargeTry: true, Reason: fmt.Sprintf("retry %d after %s", a.job.Tries+1, v.Code),
+		}}
+	case v.Class == claude.ClassNewSandbox && v.Paid == claude.PaidNo && a.job.Moves < mostMoves && a.job.Spec.SandboxID == "":
+		return decision{requeue: &store.Requeue{NewSandbox: true, Reason: fmt.Sprintf("new sandbox after %s", v.Code)}}
+	default:
+		return a.ended(v, exit)
+	}
+}
+
+func (a *attempt) answered(v claude.Verdict) decision {
+	o := job.Success(job.Result{Text: v.Text, Format: a.job.Spec.OutputFormat, JSON: v.JSON})
+	return decision{outcome: a.priced(o, v)}
+}
+
+// ended is an end without an answer.
+func (a *attempt) ended(v claude.Verdict, exit int) decision {
+	o := job.FailedWith(v.State, job.Failure{Code: v.Code, Message: v.Message, Retryable: v.Retryable}, exit)
+	return decision{outcome: a.priced(o, v)}
+}
+
+func (a *attempt) priced(o job.Outcome, v claude.Verdict) *job.Outcome {
+	o.Usage = v.Usage
+	if a.w.o.Offline {
+		free := 0.0
+		o.CostUSD, o.PriceVersion = &free, "offline"
+	} else {
+		o.CostUSD, o.PriceVersion = claude.Price(v.Usage)
+	}
+	return &o
+}
+
+// noClaude is the guide's verdict on a sandbox without the command.
+func noClaude() claude.Verdict {
+	return claude.Verdict{
+		Class: claude.ClassNewSandbox, State: job.Failed, Code: job.ClaudeNotAvailable, Paid: claude.PaidNo,
+		Message: "Claude Code CLI not available",
+	}
+}
+
+// broken decides after an error that is no verdict of the command: the sandbox or its platform failed us.
+func (a *attempt) broken(err error) decision {
+	var lost unanswered
+	a.log.Warn("attempt failed", "err", err)
+	switch {
+	case errors.As(err, &lost):
+		return a.decide(unknown("the sandbox of the launched run is gone: "+lost.err.Error()), 0)
+	case a.run.ID != "":
+		// Asked to launch, and never told whether it did: look into it, as after a worker's death.
+		return decision{requeue: nil, outcome: a.decide(unknown("whether the run was launched is not known: "+err.Error()), 0).outcome}
+	case errors.Is(err, daytona.ErrNotFound) && a.job.Spec.SandboxID != "":
+		return a.ended(claude.Verdict{State: job.Failed, Code: job.SandboxDeleted, Message: "the sandbox is gone from the platform"}, 0)
+	case errors.Is(err, daytona.ErrNotFound), errors.Is(err, daytona.ErrFailed):
+		return a.decide(claude.Verdict{
+			Class: claude.ClassNewSandbox, State: job.Failed, Code: job.SandboxBroken, Message: err.Error(), Retryable: true, Paid: claude.PaidNo,
+		}, 0)
+	case daytona.Temporary(err):
+		wait := min(time.Duration(a.id.Number)*5*time.Second, time.Minute)
+		return decision{requeue: &store.Requeue{Delay: wait, Reason: "the sandbox platform is not available"}}
+	default:
+		return a.ended(claude.Verdict{
+			State: job.Failed, Code: job.SandboxNotCreated, Message: err.Error(), Retryable: true,
+		}, 0)
+	}
+}
+
+// settle writes the decision down.
+func (a *attempt) settle(ctx context.Context, d decision) error {
+	if q := d.requeue; q != nil {
+		q.Reason = a.w.mask.text(q.Reason)
+		a.log.InfoContext(ctx, "job goes back to the queue", "reason", q.Reason, "delay", q.Delay)
+		a.w.o.Metrics.Requeued(q.Reason)
+		a.w.boxes.Forget(a.sandbox.ID)
+		return again(ctx, func() error { return a.w.rows.Requeue(ctx, a.id, a.seq, *q) })
+	}
+	o := a.w.mask.outcome(*d.outcome)
+	var code job.Code
+	if o.Failure != nil {
+		code = o.Failure.Code
+	}
+	if err := again(ctx, func() error { return a.w.rows.Finish(ctx, a.id, o, a.seq) }); err != nil {
+		return err
+	}
+	a.w.o.Metrics.Ended(o.State, code, a.job.Spec.Model, time.Since(a.began))
+	a.log.InfoContext(ctx, "job ended", "state", o.State, "code", code, "exitCode", o.ExitCode)
+	return nil
+}

@@ -1,0 +1,156 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"sandpiper/internal/claude"
+	"sandpiper/internal/daytona"
+	"sandpiper/internal/job"
+)
+
+func testAttempt(change func(*attempt)) *attempt {
+	a := &attempt{
+		w:   &Worker{o: Options{Backoff: 2 * time.Second}.withDefaults()},
+		id:  job.Attempt{JobID: "job_1", Number: 1},
+		job: job.Job{ID: "job_1", Spec: job.Spec{OutputFormat: job.FormatText, Model: "sonnet"}},
+		log: slog.New(slog.DiscardHandler),
+	}
+	change(a)
+	return a
+}
+
+// said puts a decision into one line: what becomes of the job, under which code, and whether a try is charged.
+func said(d decision) string {
+	if q := d.requeue; q != nil {
+		return fmt.Sprintf("queued try=%v new=%v delay=%v", q.ChargeTry, q.NewSandbox, q.Delay)
+	}
+	if f := d.outcome.Failure; f != nil {
+		return fmt.Sprintf("%s %s retryable=%v exit=%d", d.outcome.State, f.Code, f.Retryable, d.outcome.ExitCode)
+	}
+	return fmt.Sprintf("%s exit=%d", d.outcome.State, d.outcome.ExitCode)
+}
+
+func TestARetryIsPricedByWhatWasPaid(t *testing.T) {
+	overloaded := claude.Verdict{Class: claude.ClassRetry, State: job.Failed, Code: job.APIOverloaded, Retryable: true, Paid: claude.PaidNo}
+	for name, tc := range map[string]struct {
+		verdict claude.Verdict
+		exit    int
+		change  func(*attempt)
+		want    string
+	}{
+		"an answer": {
+			verdict: claude.Verdict{Class: claude.ClassSucceeded, State: job.Succeeded, Text: "4"}, exit: 1,
+			want: "succeeded exit=0",
+		},
+		"nothing paid: again, and it uses a try": {
+			verdict: overloaded, exit: 1,
+			want: "queued try=true new=false delay=2s",
+		},
+		"the second time waits longer": {
+			verdict: overloaded, exit: 1, change: func(a *attempt) { a.job.Tries = 1 },
+			want: "queued try=true new=false delay=4s",
+		},
+		"the API's own wait is kept": {
+			verdict: claude.Verdict{Class: claude.ClassRetry, Code: job.APIRateLimited, Paid: claude.PaidNo, RetryAfter: time.Minute},
+			want:    "queued try=true new=false delay=1m0s",
+		},
+		"the third failure is the last": {
+			verdict: overloaded, exit: 1, change: func(a *attempt) { a.job.Tries = 2 },
+			want: "failed API_OVERLOADED retryable=true exit=1",
+		},
+		"paid in part: not again unasked": {
+			verdict: claude.Verdict{Class: claude.ClassRetry, State: job.Failed, Code: job.StreamCut, Retryable: true, Paid: claude.PaidPart}, exit: 1,
+			want: "failed STREAM_CUT retryable=true exit=1",
+		},
+		"whether it was paid is not known: not again": {
+			verdict: claude.Verdict{Class: claude.ClassRetry, State: job.Failed, Code: job.APITimeout, Retryable: true, Paid: claude.PaidUnknown}, exit: 1,
+			want: "failed API_TIMEOUT retryable=true exit=1",
+		},
+		"a broken sandbox: another one, no try": {
+			verdict: noClaude(), exit: 127,
+			want: "queued try=false new=true delay=0s",
+		},
+		"a broken sandbox, the third time": {
+			verdict: noClaude(), exit: 127, change: func(a *attempt) { a.job.Moves = 2 },
+			want: "failed CLAUDE_NOT_AVAILABLE retryable=false exit=127",
+		},
+		"the caller's own sandbox is never replaced": {
+			verdict: noClaude(), change: func(a *attempt) { a.job.Spec.SandboxID = "sbx_1" },
+			want: "failed CLAUDE_NOT_AVAILABLE retryable=false exit=1",
+		},
+		"nobody can know": {
+			verdict: unknown("?"),
+			want:    "outcome_unknown OUTCOME_UNKNOWN retryable=false exit=1",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := testAttempt(func(a *attempt) {
+				if tc.change != nil {
+					tc.change(a)
+				}
+			})
+			if got := said(a.decide(tc.verdict, tc.exit)); got != tc.want {
+				t.Errorf("decide = %s\nwant     %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestAFailingPlatformCostsNoTry(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err    error
+		change func(*attempt)
+		want   string
+	}{
+		"the platform is away": {
+			err:  &daytona.Error{Status: 503},
+			want: "queued try=false new=false delay=5s",
+		},
+		"a pooled sandbox is gone": {
+			err:  fmt.Errorf("open: %w", daytona.ErrNotFound),
+			want: "queued try=false new=true delay=0s",
+		},
+		"the caller's own sandbox is gone": {
+			err: daytona.ErrNotFound, change: func(a *attempt) { a.job.Spec.SandboxID = "sbx_1" },
+			want: "failed SANDBOX_DELETED retryable=false exit=1",
+		},
+		"the platform refuses": {
+			err:  &daytona.Error{Status: 403, Message: "no"},
+			want: "failed SANDBOX_NOT_CREATED retryable=true exit=1",
+		},
+		"the sandbox of a launched run is gone": {
+			err: unanswered{daytona.ErrNotFound}, change: func(a *attempt) { a.run.ID = "run_1" },
+			want: "outcome_unknown OUTCOME_UNKNOWN retryable=false exit=1",
+		},
+		"asked to launch, and no answer for good": {
+			err: errors.New("cut"), change: func(a *attempt) { a.run.ID = "run_1" },
+			want: "outcome_unknown OUTCOME_UNKNOWN retryable=false exit=1",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := testAttempt(func(a *attempt) {
+				if tc.change != nil {
+					tc.change(a)
+				}
+			})
+			if got := said(a.broken(tc.err)); got != tc.want {
+				t.Errorf("broken(%v) = %s\nwant %s", tc.err, got, tc.want)
+			}
+		})
+	}
+}
+
+func TestMoney(t *testing.T) {
+	used := claude.Verdict{Class: claude.ClassSucceeded, Usage: []job.ModelUsage{{Model: "claude-nobody-knows", InputTokens: 1}}}
+	offline := testAttempt(func(a *attempt) { a.w.o.Offline = true })
+	if o := offline.decide(used, 0).outcome; o.CostUSD == nil || *o.CostUSD != 0 || o.PriceVersion != "offline" {
+		t.Errorf("offline cost = %v (%s), want 0", o.CostUSD, o.PriceVersion)
+	}
+	if o := testAttempt(func(*attempt) {}).decide(used, 0).outcome; o.CostUSD != nil {
+		t.Errorf("cost of an unknown model = %v, want none", *o.CostUSD)
+	}
+}

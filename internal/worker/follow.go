@@ -1,0 +1,168 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sandpiper/internal/claude"
+	"sandpiper/internal/daytona"
+	"sandpiper/internal/job"
+	"sandpiper/internal/run"
+	"sandpiper/internal/store"
+)
+
+// patience is how long a sandbox may be silent before the job is given up as unknown: the platform may be down for
+// hours while the prompt goes on.
+const patience = 6 * time.Hour
+
+// reader follows the output of the attempt's run from its first byte. Events come only from what lies behind the
+// stored offset: another attempt has committed the rest.
+type reader struct {
+	a       *attempt
+	decoder claude.Decoder
+	next    int64
+}
+
+// follow sees the launched run to its end: its own, that of the time it has left, or a cancellation's.
+func (a *attempt) follow(ctx context.Context, left time.Duration) (decision, error) {
+	limited, stop := context.WithTimeoutCause(ctx, left, errDeadline)
+	defer stop()
+	r := &reader{a: a}
+	ending, err := r.read(limited)
+	cause := context.Cause(limited)
+	switch {
+	case err == nil:
+		return r.verdict(context.WithoutCancel(ctx), ending)
+	case errors.Is(cause, errDeadline), errors.Is(cause, errCancelled):
+		return r.stopped(context.WithoutCancel(ctx), cause)
+	default:
+		return decision{}, err
+	}
+}
+
+// read follows until the run is over and everything it printed is committed.
+func (r *reader) read(ctx context.Context) (claude.Ending, error) {
+	silent := time.Now()
+	for wait := 100 * time.Millisecond; ; {
+		chunk, err := run.Follow(ctx, r.a.box, r.a.run.ID, r.next, r.a.w.o.Poll)
+		switch {
+		case ctx.Err() != nil:
+			return claude.Ending{}, context.Cause(ctx)
+		case err != nil && (errors.Is(err, daytona.ErrNotFound) || time.Since(silent) > patience || !r.a.mayHeal(ctx, err)):
+			return claude.Ending{}, unanswered{err}
+		case err != nil:
+			r.a.log.WarnContext(ctx, "sandbox does not answer", "err", err)
+			if !pause(ctx, wait) {
+				return claude.Ending{}, context.Cause(ctx)
+			}
+			wait = min(2*wait, 5*time.Second)
+			continue
+		}
+		silent, wait = time.Now(), 100*time.Millisecond
+		if err := r.take(ctx, chunk); err != nil {
+			return claude.Ending{}, err
+		}
+		if chunk.Ended || chunk.Gone {
+			return claude.Ending{Exit: chunk.Exit, Killed: chunk.Gone, Stderr: string(chunk.Stderr), Announced: true}, nil
+		}
+	}
+}
+
+// unanswered means that the sandbox of a launched run is gone, or silent for too long: nobody can know its outcome.
+type unanswered struct{ err error }
+
+func (u unanswered) Error() string { return fmt.Sprintf("the sandbox of a launched run: %v", u.err) }
+func (u unanswered) Unwrap() error { return u.err }
+
+// take decodes a chunk and commits what it tells, with the offset, in one step.
+func (r *reader) take(ctx context.Context, chunk run.Chunk) error {
+	a := r.a
+	old := min(max(0, a.run.Offset-r.next), int64(len(chunk.Data)))
+	r.decoder.Lines(chunk.Data[:old])
+	var events []job.Event
+	for _, item := range r.decoder.Lines(chunk.Data[old:]) {
+		if line := tell(item); line != "" {
+			events = append(events, job.Log(time.Now(), line))
+		}
+	}
+	r.next = chunk.Next
+	if chunk.Next <= a.run.Offset {
+		return nil
+	}
+	b := store.Batch{RunID: a.run.ID, From: a.run.Offset, To: chunk.Next, Usage: r.decoder.Usage(), Events: events}
+	if err := a.append(ctx, b); err != nil {
+		return err
+	}
+	a.run.Offset = chunk.Next
+	return nil
+}
+
+// tell is the line that an item of the output is worth, "" for none. Text is not told here: the answer comes whole.
+func tell(item claude.Item) string {
+	switch i := item.(type) {
+	case claude.Retry:
+		return fmt.Sprintf("claude asks the API again in %.1f s (%d of %d): %s", i.Delay.Seconds(), i.Attempt, i.Max, reason(i))
+	case claude.Denied:
+		return fmt.Sprintf("claude was refused the tool %s", i.Tool)
+	case claude.Fallback:
+		return fmt.Sprintf("claude goes on with the model %s instead of %s", i.To, i.From)
+	}
+	return ""
+}
+
+func reason(r claude.Retry) string {
+	if r.Status == 0 {
+		return r.Error
+	}
+	return fmt.Sprintf("%s (%d)", r.Error, r.Status)
+}
+
+// stopped ends the run and reads what it still had to say. An answer that came first is taken all the same: it is
+// paid.
+func (r *reader) stopped(ctx context.Context, cause error) (decision, error) {
+	if err := r.stop(ctx); err != nil {
+		return decision{}, err
+	}
+	ending, err := r.read(ctx)
+	if err != nil {
+		return decision{}, err
+	}
+	if r.decoder.Judge(ending).Class != claude.ClassSucceeded {
+		ending.Timeout, ending.Cancelled = errors.Is(cause, errDeadline), errors.Is(cause, errCancelled)
+	}
+	return r.verdict(ctx, ending)
+}
+
+// stop returns when nothing of the run is left. What cannot be ended from inside is ended with its sandbox.
+func (r *reader) stop(ctx context.Context) error {
+	a := r.a
+	const mostAsked = 5
+	for asked := 1; ; asked++ {
+		err := run.Stop(ctx, a.box, a.run.ID, a.w.o.Grace)
+		if err == nil {
+			return nil
+		}
+		a.log.WarnContext(ctx, "stop is asked for again", "err", err)
+		if asked%mostAsked == 0 {
+			err = a.w.boxes.Halt(ctx, a.sandbox)
+		}
+		if errors.Is(err, daytona.ErrNotFound) {
+			return unanswered{err}
+		}
+		a.mayHeal(ctx, err)
+		pause(ctx, time.Second)
+	}
+}
+
+// verdict judges the end, says what the guide says of an answer, and decides.
+func (r *reader) verdict(ctx context.Context, e claude.Ending) (decision, error) {
+	v := r.decoder.Judge(e)
+	if v.Class == claude.ClassSucceeded {
+		if err := r.a.say(ctx, claude.ResponseLine(v.Text)); err != nil {
+			return decision{}, err
+		}
+	}
+	return r.a.decide(v, e.Exit), nil
+}

@@ -1,0 +1,114 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sandpiper/internal/claude"
+	"sandpiper/internal/daytona"
+	"sandpiper/internal/job"
+	"sandpiper/internal/pool"
+	"sandpiper/internal/run"
+	"sandpiper/internal/store"
+)
+
+// overtime is how much longer than the job's own deadline the watchdog in the sandbox waits: it is there for a
+// fleet that died, not to race with us.
+const overtime = time.Minute
+
+// launch commits the intent and the lines so far, and starts the command. The intent comes first: from then on
+// nobody launches this job again without looking into the sandbox.
+func (a *attempt) launch(ctx context.Context, lines []job.Event) error {
+	prompt, spaced := claude.Prompt(a.job.Spec.Input)
+	if spaced {
+		lines = append(lines, job.Log(time.Now(), "one leading space was added: the claude command would have taken the prompt for a command of its own"))
+	}
+	lines = append(lines, job.Log(time.Now(), claude.Executing))
+	now := time.Now()
+	a.run = job.Run{
+		ID: job.NewRunID(), JobID: a.job.ID, SandboxID: a.sandbox.ID, Attempt: a.id.Number, Phase: job.Intended,
+		IntendedAt: now, Deadline: now.Add(a.job.Spec.Timeout + overtime),
+	}
+	a.log = a.log.With("runId", a.run.ID)
+	if err := again(ctx, func() error { return a.w.rows.Intend(ctx, a.id, a.run) }); err != nil {
+		return fmt.Errorf("intend run %s: %w", a.run.ID, err)
+	}
+	if err := a.append(ctx, store.Batch{Events: lines}); err != nil {
+		return err
+	}
+	return a.start(ctx, prompt)
+}
+
+// start starts the intended run and commits that it was launched.
+func (a *attempt) start(ctx context.Context, prompt []byte) error {
+	if err := a.request(ctx, prompt); err != nil {
+		return err
+	}
+	a.log.InfoContext(ctx, "run launched")
+	return again(ctx, func() error { return a.w.rows.MarkLaunched(ctx, a.id, a.run.ID) })
+}
+
+// request asks the sandbox to start the run until it is known to have started. Asking again is safe: the lock in
+// the run directory lets one launch through, and "already" is as good an answer as "started".
+func (a *attempt) request(ctx context.Context, prompt []byte) error {
+	l := run.Launch{
+		RunID: a.run.ID, Attempt: a.id.Number, Session: a.box.Session, Timeout: a.job.Spec.Timeout,
+		Args: claude.Args(claude.Options{
+			Model: a.job.Spec.Model, SessionID: uuid.NewString(), Policy: a.w.o.Policy,
+		}),
+		Env:    claude.Env(a.w.o.BaseURL, ""),
+		Prompt: prompt,
+	}
+	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		l.StartWithin = a.lease()
+		if l.StartWithin > 0 {
+			started, err := run.Start(ctx, a.box, l)
+			switch {
+			case err == nil && !started.TooLate:
+				return nil
+			case err != nil && !a.mayHeal(ctx, err):
+				return fmt.Errorf("launch run %s: %w", a.run.ID, err)
+			}
+			a.log.WarnContext(ctx, "launch is asked for again", "tooLate", started.TooLate, "err", err)
+		}
+		if !pause(ctx, wait) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// lease is how much of the lease is certainly left.
+func (a *attempt) lease() time.Duration {
+	return a.w.o.Lease - time.Since(a.w.held.beatOf(a.id))
+}
+
+// mayHeal reports whether trying again may help after err from the sandbox. It opens the sandbox anew, which starts
+// one that was stopped.
+func (a *attempt) mayHeal(ctx context.Context, err error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	if daytona.Temporary(err) {
+		return true
+	}
+	a.w.boxes.Forget(a.sandbox.ID)
+	box, opening := a.open(ctx)
+	if opening != nil {
+		return daytona.Temporary(opening) && !errors.Is(opening, daytona.ErrNotFound)
+	}
+	a.box = box
+	return errors.Is(err, daytona.ErrNotRunning) || errors.Is(err, daytona.ErrUnauthorized) // a stopped one, or one that moved
+}
+
+// open makes the attempt's sandbox usable.
+func (a *attempt) open(ctx context.Context) (*pool.Box, error) {
+	b, err := a.w.boxes.Open(ctx, a.sandbox)
+	if err == nil {
+		a.sandbox.PlatformID = b.PlatformID
+	}
+	return b, err
+}

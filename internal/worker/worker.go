@@ -1,0 +1,238 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sandpiper/internal/claude"
+	"sandpiper/internal/job"
+	"sandpiper/internal/pool"
+	"sandpiper/internal/store"
+	"sandpiper/internal/telemetry"
+)
+
+// rows is what a worker asks of the store. Every write is fenced on the attempt.
+type rows interface {
+	Claim(ctx context.Context, q store.Claim) (store.Claimed, error)
+	Beat(ctx context.Context, worker string, held []job.Attempt, lease time.Duration) (store.Beat, error)
+	Append(ctx context.Context, a job.Attempt, b store.Batch) (int64, error)
+	Intend(ctx context.Context, a job.Attempt, r job.Run) error
+	MarkLaunched(ctx context.Context, a job.Attempt, runID string) error
+	Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q store.Requeue) error
+	Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error
+}
+
+// sandboxes is what a worker asks of the pool.
+type sandboxes interface {
+	Fresh() job.Sandbox
+	Open(ctx context.Context, sb job.Sandbox) (*pool.Box, error)
+	Forget(id string)
+	Halt(ctx context.Context, sb job.Sandbox) error
+}
+
+// The causes that end an attempt's context.
+var (
+	errDrain     = errors.New("this worker is going away")
+	errCancelled = errors.New("somebody asked to cancel the job")
+	errDeadline  = errors.New("the job's time is over")
+)
+
+// Options are a worker's habits. Zero values are good.
+type Options struct {
+	Name     string        // who we are on leases; "" makes one
+	Slots    int           // jobs at once; 0 means 32
+	Lease    time.Duration // how long a claim holds without a beat; 0 means 5 s
+	Beat     time.Duration // 0 means 1 s
+	Grace    time.Duration // between TERM and KILL; 0 means 3 s
+	Poll     time.Duration // one long poll of a run's output; 0 means 20 s
+	MaxTries int           // launches charged to a job before it fails; 0 means 3
+	Backoff  time.Duration // before the second try, doubled each time; 0 means 2 s
+
+	BaseURL string        // the Messages API, as a sandbox reaches it; "" is the CLI's own
+	Offline bool          // the offline model answers: runs cost nothing
+	Policy  claude.Policy // which tools a run has
+	Secrets []string      // masked in everything that comes out of a sandbox
+
+	News    <-chan job.News // a cancellation is heard at once; may be nil: the next beat hears it
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	o.Name = cmp.Or(o.Name, "worker_"+job.NewToken())
+	o.Slots = cmp.Or(o.Slots, 32)
+	o.Lease = cmp.Or(o.Lease, 5*time.Second)
+	o.Beat = cmp.Or(o.Beat, time.Second)
+	o.Grace = cmp.Or(o.Grace, 3*time.Second)
+	o.Poll = cmp.Or(o.Poll, 20*time.Second)
+	o.MaxTries = cmp.Or(o.MaxTries, 3)
+	o.Backoff = cmp.Or(o.Backoff, 2*time.Second)
+	o.Metrics = cmp.Or(o.Metrics, telemetry.NewMetrics())
+	o.Log = cmp.Or(o.Log, slog.Default())
+	return o
+}
+
+// Worker runs jobs, as many at once as it has slots.
+type Worker struct {
+	rows   rows
+	boxes  sandboxes
+	o      Options
+	api    claude.Endpoint
+	mask   mask
+	checks *checks
+	held   *held
+
+	slots  chan struct{}
+	offers chan offer
+	busy   sync.WaitGroup // attempts that are at work
+}
+
+type offer struct {
+	jobID    string
+	takeOver bool
+}
+
+// New returns a worker. Run must run for it to hold what it claims. A base URL that is none is an error.
+func New(r rows, s sandboxes, o Options) (*Worker, error) {
+	o = o.withDefaults()
+	api, err := claude.ParseEndpoint(o.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{
+		rows: r, boxes: s, o: o, api: api,
+		mask:   newMask(o.Secrets),
+		checks: newChecks(),
+		held:   newHeld(),
+		slots:  make(chan struct{}, o.Slots),
+		offers: make(chan offer, o.Slots),
+	}, nil
+}
+
+// Handle works on a hint: it waits for a slot, claims, and returns when the attempt is over. ctx ends when the
+// worker drains. Duplicates, and hints of jobs that are not due, end at the claim.
+func (w *Worker) Handle(ctx context.Context, jobID string) {
+	select {
+	case w.slots <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	w.work(ctx, offer{jobID: jobID})
+}
+
+// Offer hands over a job that nobody pushed: one that is due while Redis is away, or one whose lease lapsed. It
+// returns at once; false means that there is no free slot.
+func (w *Worker) Offer(jobID string, takeOver bool) bool {
+	select {
+	case w.slots <- struct{}{}:
+		w.offers <- offer{jobID, takeOver} // never blocks: one place for each slot
+		return true
+	default:
+		return false
+	}
+}
+
+// Run holds the leases of all attempts and starts those that were offered. When ctx ends it leaves the runs as
+// they are and returns when no attempt is at work any more.
+func (w *Worker) Run(ctx context.Context) error {
+	tick := time.NewTicker(w.o.Beat)
+	defer tick.Stop()
+	for {
+		select {
+		case o := <-w.offers:
+			w.busy.Go(func() { w.work(ctx, o) })
+		case <-tick.C:
+			w.turn(ctx)
+		case n := <-w.o.News:
+			if n.Cancel && w.held.has(n.JobID) {
+				w.turn(ctx)
+			}
+		case <-ctx.Done():
+			return w.drain(tick)
+		}
+	}
+}
+
+// drain keeps the leases until the last attempt has let go: one that is just ending its run may take a moment.
+func (w *Worker) drain(tick *time.Ticker) error {
+	idle := make(chan struct{})
+	go func() { w.busy.Wait(); close(idle) }()
+	for {
+		select {
+		case <-idle:
+			return nil
+		case <-tick.C:
+			w.turn(context.Background())
+		}
+	}
+}
+
+// turn beats and logs a failure, once; the next beat comes soon.
+func (w *Worker) turn(ctx context.Context) {
+	if err := w.Turn(ctx); err != nil && ctx.Err() == nil {
+		w.o.Log.ErrorContext(ctx, "beat failed", "err", err)
+	}
+}
+
+// Turn extends the leases of all attempts in one statement, and tells those that lost theirs or were cancelled.
+func (w *Worker) Turn(ctx context.Context) error {
+	attempts := w.held.attempts()
+	if len(attempts) == 0 {
+		return nil
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, w.o.Lease)
+	defer cancel()
+	beat, err := w.rows.Beat(ctx, w.o.Name, attempts, w.o.Lease)
+	if err != nil {
+		return err
+	}
+	w.held.beaten(attempts, began)
+	for _, id := range beat.Cancel {
+		w.held.stop(id, errCancelled)
+	}
+	for _, id := range beat.Lost {
+		w.held.stop(id, job.ErrLost)
+	}
+	return nil
+}
+
+// work claims one job and sees it to its end. It owns a slot and gives it back.
+func (w *Worker) work(drain context.Context, o offer) {
+	w.busy.Add(1)
+	defer w.busy.Done()
+	defer func() { <-w.slots }()
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(drain))
+	defer stop(nil)
+	unhook := context.AfterFunc(drain, func() { stop(errDrain) })
+	defer unhook()
+
+	began := time.Now()
+	c, err := w.claim(ctx, o)
+	if err != nil {
+		if !errors.Is(err, job.ErrNotClaimable) && !errors.Is(err, job.ErrNotFound) && ctx.Err() == nil {
+			w.o.Log.ErrorContext(ctx, "claim failed", "jobId", o.jobID, "err", err)
+		}
+		return
+	}
+	w.held.add(c.Attempt, stop, began)
+	defer w.held.remove(c.Attempt)
+	newAttempt(w, c).work(ctx)
+}
+
+// claim asks twice: with the same token a claim whose reply was lost gives the same answer again.
+func (w *Worker) claim(ctx context.Context, o offer) (store.Claimed, error) {
+	q := store.Claim{
+		JobID: o.jobID, Worker: w.o.Name, Token: job.NewToken(), Lease: w.o.Lease, TakeOver: o.takeOver,
+		Fresh: w.boxes.Fresh(),
+	}
+	c, err := w.rows.Claim(ctx, q)
+	if err != nil && !errors.Is(err, job.ErrNotClaimable) && !errors.Is(err, job.ErrNotFound) && ctx.Err() == nil {
+		c, err = w.rows.Claim(ctx, q)
+	}
+	return c, err
+}

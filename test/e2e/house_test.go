@@ -1,0 +1,204 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sandpiper/client"
+	"sandpiper/internal/boot"
+	"sandpiper/internal/config"
+	"sandpiper/internal/offline/scripted"
+	"sandpiper/internal/telemetry"
+)
+
+// key is the API key of every house here. It is no real one; nothing but a sandbox may ever show it.
+const key = "sk-ant-e2e-0123456789abcdef0123456789abcdef"
+
+func TestMain(m *testing.M) {
+	boot.Helper()
+	if os.Getenv(processVar) != "" {
+		os.Exit(runAsProcess())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// house is a running Sandpiper with everything embedded.
+type house struct {
+	*boot.House
+	api   *client.Client
+	model *scripted.Server
+	log   *logBuffer
+	stop  func() error // ends it, in order; the test's end does the same
+}
+
+// logBuffer keeps what a house logs.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// claudeBinary is the real command.
+func claudeBinary(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("SANDPIPER_CLAUDE")
+	if path == "" {
+		t.Fatal("set SANDPIPER_CLAUDE, or run make test, which installs it")
+	}
+	return path
+}
+
+// open starts a house with a scripted model and the real claude. More variables, as NAME=value, come last and win.
+func open(t testing.TB, vars ...string) *house {
+	t.Helper()
+	model := scripted.New(t)
+	return openWith(t, model, append([]string{
+		"SANDPIPER_DATA=" + t.TempDir(), "SANDPIPER_CLAUDE=" + claudeBinary(t),
+		"ANTHROPIC_API_KEY=" + key, "ANTHROPIC_BASE_URL=" + model.URL(),
+	}, vars...))
+}
+
+func openWith(t testing.TB, model *scripted.Server, vars []string) *house {
+	t.Helper()
+	cfg, err := config.Load(append([]string{"SANDPIPER_ADDR=127.0.0.1:0", "LOG_LEVEL=debug"}, vars...), config.RoleUp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &logBuffer{}
+	h, err := boot.Open(t.Context(), cfg, boot.Options{Log: telemetry.Logger(log, "json", "debug")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	stop := sync.OnceValue(func() error {
+		cancel()
+		err := <-ended
+		_, leaving := h.Leave(context.WithoutCancel(t.Context()))
+		return errors.Join(err, leaving, h.Close())
+	})
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("close the house: %v", err)
+		}
+		if _, err := boot.Stop(context.WithoutCancel(t.Context()), cfg.Data); err != nil { // what a test left running on purpose
+			t.Errorf("stop what is left: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the log of the house:\n%s", tail(log.String(), 12_000))
+		}
+	})
+	return &house{House: h, api: client.New(h.URL(), client.Options{}), model: model, log: log, stop: stop}
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return "…" + s[len(s)-n:]
+	}
+	return s
+}
+
+// submit hands a prompt over and fails the test when it is not taken.
+func (h *house) submit(t testing.TB, s client.Submit) string {
+	t.Helper()
+	if s.UserID == "" {
+		s.UserID = "user123"
+	}
+	id, err := h.api.Submit(t.Context(), s)
+	if err != nil {
+		t.Fatalf("submit: %v", err)
+	}
+	return id
+}
+
+// ended waits for the end of a job.
+func (h *house) ended(t testing.TB, id string) client.Job {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	j, err := h.api.Wait(ctx, id)
+	if err != nil {
+		t.Fatalf("wait for %s: %v", id, err)
+	}
+	return j
+}
+
+// ask submits and waits.
+func (h *house) ask(t testing.TB, s client.Submit) client.Job {
+	t.Helper()
+	return h.ended(t, h.submit(t, s))
+}
+
+// events are all of a job's events, from SQL.
+func (h *house) events(t testing.TB, id string) []client.Event {
+	t.Helper()
+	page, err := h.api.Events(t.Context(), id, 0, 1000)
+	if err != nil {
+		t.Fatalf("events of %s: %v", id, err)
+	}
+	return page.Items
+}
+
+// lines are the log lines among events, and for everything else its type.
+func lines(events []client.Event) []string {
+	var out []string
+	for _, e := range events {
+		switch e.Type {
+		case client.EventLog:
+			out = append(out, e.Data)
+		case client.EventState:
+			out = append(out, "state "+string(e.State))
+		case client.EventDone:
+			out = append(out, fmt.Sprintf("done %d", e.ExitCode))
+		default:
+			out = append(out, string(e.Type))
+		}
+	}
+	return out
+}
+
+// script writes an executable stand-in for the claude command.
+func script(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "stand-in")
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// eventually looks at an outside process until ok, which cannot signal us.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
+		if ok() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
