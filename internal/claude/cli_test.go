@@ -22,7 +22,6 @@ type launch struct {
 	prompt string
 	home   string // "" makes a new one
 	dir    string // working directory; "" makes a new one
-	env    []string
 }
 
 // ran is what a launch left.
@@ -59,6 +58,14 @@ type started struct {
 
 func (l launch) start(t testing.TB) *started {
 	t.Helper()
+	s := l.prepare(t)
+	s.begin(t)
+	return s
+}
+
+// prepare makes the command, and does not run it.
+func (l launch) prepare(t testing.TB) *started {
+	t.Helper()
 	tmp := t.TempDir()
 	l.home, l.dir = orNew(t, l.home), orNew(t, l.dir)
 	stdin, _ := claude.Prompt(l.prompt)
@@ -70,18 +77,29 @@ func (l launch) start(t testing.TB) *started {
 	t.Cleanup(cancel)
 	s.cmd = exec.CommandContext(ctx, cli(t), claude.Args(l.opts)[1:]...)
 	s.cmd.Dir = l.dir
-	s.cmd.Env = append([]string{
+	s.cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.home, "LANG=C.UTF-8", "ANTHROPIC_API_KEY=" + apiKey,
-	}, l.env...)
+	}
 	for name, value := range claude.Env(l.url, filepath.Join(tmp, "claude")) {
 		s.cmd.Env = append(s.cmd.Env, name+"="+value)
 	}
 	s.cmd.Stdin = open(t, filepath.Join(tmp, "in"))
 	s.cmd.Stdout, s.cmd.Stderr = create(t, s.out), create(t, s.err)
+	return s
+}
+
+func (s *started) begin(t testing.TB) {
+	t.Helper()
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return s
+}
+
+func (s *started) kill(t testing.TB) {
+	t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *started) wait(t testing.TB) ran {
@@ -100,9 +118,6 @@ func (s *started) wait(t testing.TB) ran {
 	})
 	return r
 }
-
-// output is what the command has printed so far.
-func (s *started) output(t testing.TB) string { return contents(t, s.out) }
 
 func orNew(t testing.TB, dir string) string {
 	if dir == "" {

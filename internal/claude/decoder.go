@@ -101,12 +101,23 @@ func (d *Decoder) line(line []byte) []Item {
 			items = append(items, d.event(w, v)...)
 		}
 	}
-	if known {
-		d.state.Events = true
-	} else if room := maxRaw - len(d.state.Raw); room > 0 && len(text) > 0 {
-		d.state.Raw += string(line[:min(len(line), room)]) + "\n"
+	if d.state.Events = d.state.Events || known; !d.state.Events {
+		room := max(0, maxRaw-len(d.state.Raw))
+		d.state.Raw += string(line[:min(len(line), room)]) + "\n"[:min(1, room)]
 	}
 	return items
+}
+
+// withLastLine is a copy of d that has also read a last line without its end.
+func (d *Decoder) withLastLine() *Decoder {
+	whole := &Decoder{pending: d.pending, tooLong: d.tooLong, state: d.State()}
+	if len(d.pending) > 0 {
+		whole.Lines([]byte("\n"))
+		if !whole.state.Events {
+			whole.state.Raw = strings.TrimSuffix(whole.state.Raw, "\n")
+		}
+	}
+	return whole
 }
 
 func (d *Decoder) event(w wire, raw json.RawMessage) []Item {
@@ -155,7 +166,7 @@ func (d *Decoder) streamed(w wire) []Item {
 	m := &d.state.Metered
 	switch e.Type {
 	case "message_start":
-		m.start(e.Message.ID, w.Parent, e.Message.Model, e.Message.Usage).Live = true
+		m.start(e.Message.ID, w.Parent, d.model(e.Message.Model), e.Message.Usage).Live = true
 		return []Item{Usage{m.total()}}
 	case "message_delta":
 		o := m.current(w.Parent)
@@ -181,7 +192,7 @@ func (d *Decoder) assistant(w wire) []Item {
 	if !read(w.Message, &m) || m.Model == synthetic {
 		return nil
 	}
-	d.state.Metered.start(m.ID, w.Parent, m.Model, m.Usage)
+	d.state.Metered.start(m.ID, w.Parent, d.model(m.Model), m.Usage)
 	var text []string
 	for _, b := range m.Content {
 		if b.Type == "text" && b.Text != "" {
@@ -193,6 +204,17 @@ func (d *Decoder) assistant(w wire) []Item {
 	}
 	d.state.Answer = strings.Join(text, "\n")
 	return []Item{Answer{d.state.Answer}}
+}
+
+// dated is what the API appends to the name of a model that was asked for without a date.
+var dated = regexp.MustCompile(`^-\d{8}$`)
+
+// model is the name that the CLI counts a message under: the one it asked for.
+func (d *Decoder) model(answered string) string {
+	if date, ok := strings.CutPrefix(answered, d.state.Model); ok && dated.MatchString(date) {
+		return d.state.Model
+	}
+	return answered
 }
 
 // milliseconds is at most a day: what is printed is not to be trusted with a timer.

@@ -14,12 +14,11 @@ import (
 // what is odd about a success); without a result, what standard error says of the start; and only then the exit
 // code.
 func (d *Decoder) Judge(e Ending) Verdict {
-	whole := &Decoder{pending: d.pending, tooLong: d.tooLong, state: d.State()}
-	whole.Lines([]byte("\n")) // a last line without its end
+	whole := d.withLastLine()
 	c := &court{Ending: e, state: whole.state, counted: whole.Usage()}
 	c.hasResult = c.state.Result != "" && read([]byte(c.state.Result), &c.result)
-	if c.hasResult {
-		c.counted = merge(c.counted, c.result.usage(c.state.Model, e.Resumed))
+	if said := c.result.usage(c.state.Model, e.Resumed); tokens(said) >= tokens(c.counted) {
+		c.counted = said // all calls, also those that are not streamed; but a cut answer's tokens can be missing
 	}
 	return c.verdict(c.find())
 }

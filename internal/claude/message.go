@@ -40,7 +40,7 @@ var sentences = map[job.Code]string{
 	job.SandboxBroken:       "The sandbox cannot run the CLI",
 	job.DeadlineExceeded:    "The run was ended at its deadline",
 	job.JobCancelled:        "The run was cancelled",
-	job.OutcomeIsUnknown:    "The run ended without a result; nobody can know whether it was paid",
+	job.OutcomeIsUnknown:    "The run ended without a result; whether it answered, and what was paid, is not known",
 }
 
 // quoted are the codes whose sentence alone would hide what a person must know.

@@ -84,19 +84,6 @@ func add(sum []job.ModelUsage, u job.ModelUsage) []job.ModelUsage {
 	return sum
 }
 
-// merge is, for each model, the larger of two counts of the same run.
-func merge(a, b []job.ModelUsage) []job.ModelUsage {
-	sum := slices.Clone(a)
-	for _, u := range b {
-		if at, found := slices.BinarySearchFunc(sum, u, byModel); found {
-			sum[at] = larger(sum[at], u)
-		} else {
-			sum = slices.Insert(sum, at, u)
-		}
-	}
-	return sum
-}
-
 func byModel(a, b job.ModelUsage) int { return strings.Compare(a.Model, b.Model) }
 
 func larger(a, b job.ModelUsage) job.ModelUsage {

@@ -7,7 +7,8 @@ import (
 )
 
 // usage is what the result counts, by model. total_cost_usd is never used: in 2.1.330 it is that of the whole
-// conversation, earlier runs included, and so is modelUsage; the count since the last result is this run's.
+// conversation, earlier runs included, and so is modelUsage; the count since the last result is this run's. model
+// names what is not counted by model.
 func (r wireResult) usage(model string, resumed bool) []job.ModelUsage {
 	byModel := r.SinceLast
 	if byModel == nil && !resumed {
