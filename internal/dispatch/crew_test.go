@@ -42,7 +42,7 @@ func houseOn(t *testing.T, e *queue.Embedded, url string, slots int) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	q, err := queue.Open(url, queue.Options{Log: quiet})
+	q, err := queue.Open(url, queue.Options{Log: quiet, Alone: e != nil})
 	if err != nil {
 		t.Fatal(err)
 	}

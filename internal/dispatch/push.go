@@ -40,7 +40,7 @@ func (s *Sweeper) push(ctx context.Context, depth int) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("take the sweeper's turn: %w", err)
 	}
-	if !mine {
+	if s.mine = mine; !mine {
 		return 0, nil
 	}
 	first, err := s.pushOlder(ctx, never, s.o.Batch)

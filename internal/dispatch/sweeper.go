@@ -33,13 +33,16 @@ type taker interface {
 
 // SweeperOptions are what a sweeper may be told. Zero values are good defaults.
 type SweeperOptions struct {
-	Every       time.Duration    // 0 means 500 ms
-	Batch       int              // jobs of each kind in one turn; 0 means 200
-	Lease       time.Duration    // how long a worker's lease lasts; 0 means 5 s
-	TrustLeases bool             // the leases in the database are true at the start: nobody else can hold one
-	Holder      string           // who turns, for the turn that the whole fleet takes once; "" means a new word
-	Now         func() time.Time // nil means time.Now
-	Log         *slog.Logger     // nil means slog.Default()
+	Every       time.Duration // 0 means 500 ms
+	Batch       int           // jobs of each kind in one turn; 0 means 200
+	Lease       time.Duration // how long a worker's lease lasts; 0 means 5 s
+	TrustLeases bool          // the leases in the database are true at the start: nobody else can hold one
+	// Wake brings news (bus.Listen). When a job has ended, another may wait for its sandbox or its slot, and the next turn
+	// comes soon instead of at its time. nil means that it comes at its time.
+	Wake   <-chan job.News
+	Holder string           // who turns, for the turn that the whole fleet takes once; "" means a new word
+	Now    func() time.Time // nil means time.Now
+	Log    *slog.Logger     // nil means slog.Default()
 }
 
 // Sweeper finds the jobs that no hint brings to a worker.
@@ -49,6 +52,7 @@ type Sweeper struct {
 	worker  taker
 	o       SweeperOptions
 	contact contact
+	mine    bool // this process held the fleet's turn when it was last asked
 	away    bool // Redis did not answer in the last turn
 }
 
@@ -63,22 +67,6 @@ func NewSweeper(s overdue, q hints, w taker, o SweeperOptions) *Sweeper {
 		o.Now = time.Now
 	}
 	return &Sweeper{jobs: s, queue: q, worker: w, o: o, contact: contact{need: o.Lease, trusted: o.TrustLeases}}
-}
-
-// Run turns until ctx ends. A failed turn is logged here, once; the next one comes soon.
-func (s *Sweeper) Run(ctx context.Context) error {
-	tick := time.NewTicker(s.o.Every)
-	defer tick.Stop()
-	for {
-		if n, err := s.Turn(ctx); err != nil && ctx.Err() == nil {
-			s.o.Log.ErrorContext(ctx, "sweep failed", "moved", n, "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }
 
 // Turn looks once, and returns how many jobs were pushed again or taken by the worker.

@@ -174,3 +174,35 @@ func TestRunTurnsUntilItsContextEnds(t *testing.T) {
 		}
 	})
 }
+
+func TestTheNextTurnComesSoonWhenAJobHasEnded(t *testing.T) {
+	for name, tc := range map[string]struct {
+		news  job.News
+		setup func(sweeper)
+		turns int // within the first 400 ms
+	}{
+		"this process pushes for all":  {job.News{JobID: "a", Ended: true}, func(sweeper) {}, 2},
+		"redis is away":                {job.News{JobID: "a", Ended: true}, func(x sweeper) { x.q.err = errAway }, 2},
+		"another process pushes":       {job.News{JobID: "a", Ended: true}, func(x sweeper) { x.s.others = true }, 1},
+		"something else has happened":  {job.News{JobID: "a", Seq: 4}, func(sweeper) {}, 1},
+		"the listener shall read anew": {job.News{}, func(sweeper) {}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				wake := make(chan job.News, 10)
+				x := newSweeper(func(o *dispatch.SweeperOptions) { o.Now, o.Wake = time.Now, wake })
+				tc.setup(x)
+				turns := 0
+				x.s.slow = func() { turns++ }
+				ctx, stop := context.WithTimeout(t.Context(), 400*time.Millisecond)
+				defer stop()
+				for range 5 { // together they are worth one turn
+					wake <- tc.news
+				}
+				if err := x.Run(ctx); err != nil || turns != tc.turns {
+					t.Errorf("%d turns, %v, want %d", turns, err, tc.turns)
+				}
+			})
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"syscall"
 	"testing"
@@ -13,13 +14,23 @@ import (
 	"sandpiper/internal/queue"
 )
 
-var intervals = []time.Duration{5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond}
+// measured are the ways of asking that are compared.
+var measured = []queue.Options{
+	{TaskCheckInterval: 5 * time.Millisecond},
+	{TaskCheckInterval: 10 * time.Millisecond},
+	{TaskCheckInterval: 25 * time.Millisecond},
+	{TaskCheckInterval: 5 * time.Millisecond, Alone: true},
+	{TaskCheckInterval: 10 * time.Millisecond, Alone: true},
+}
 
-func idle(b *testing.B, every time.Duration, handle func(context.Context, string)) *queue.Queue {
+func name(o queue.Options) string {
+	return fmt.Sprintf("every=%v/alone=%v", o.TaskCheckInterval, o.Alone)
+}
+
+func idle(b *testing.B, o queue.Options, handle func(context.Context, string)) *queue.Queue {
 	b.Helper()
-	q, err := queue.Open(embedded(b).URL(), queue.Options{
-		TaskCheckInterval: every, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
+	o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	q, err := queue.Open(embedded(b).URL(), o)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -28,14 +39,16 @@ func idle(b *testing.B, every time.Duration, handle func(context.Context, string
 	return q
 }
 
-// From Push to the begin of the handler, when nothing else waits.
+// From Push to the begin of the handler, when nothing else waits, at any moment between two looks.
 func BenchmarkPushToHandler(b *testing.B) {
-	for _, every := range intervals {
-		b.Run(every.String(), func(b *testing.B) {
+	for _, o := range measured {
+		b.Run(name(o), func(b *testing.B) {
 			came := make(chan time.Time)
-			q := idle(b, every, func(context.Context, string) { came <- time.Now() })
+			q := idle(b, o, func(context.Context, string) { came <- time.Now() })
 			var took []time.Duration
 			for i := 0; b.Loop(); i++ {
+				moment := time.After(rand.N(3 * o.TaskCheckInterval))
+				<-moment
 				begun := time.Now()
 				push(b, q, hint(fmt.Sprint("job_", i), 0))
 				took = append(took, next(b, came, "the hint").Sub(begun))
@@ -49,9 +62,9 @@ func BenchmarkPushToHandler(b *testing.B) {
 
 // What a consumer and an embedded Redis cost while nothing is to be done, in percent of a core: one second each.
 func BenchmarkIdleConsumer(b *testing.B) {
-	for _, every := range intervals {
-		b.Run(every.String(), func(b *testing.B) {
-			idle(b, every, func(context.Context, string) {})
+	for _, o := range measured {
+		b.Run(name(o), func(b *testing.B) {
+			idle(b, o, func(context.Context, string) {})
 			before, seconds := used(b), 0
 			for b.Loop() {
 				window := time.After(time.Second)

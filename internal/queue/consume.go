@@ -41,6 +41,9 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, handle func(ctx co
 	opts.Dialer = cut.dialer(opts)
 	client := redis.NewUniversalClient(opts)
 	client.AddHook(pace{cut.done})
+	if q.alone {
+		client.AddHook(newHush(&q.pushes))
+	}
 	defer client.Close()
 
 	server := asynq.NewServerFromRedisClient(client, q.config(concurrency))

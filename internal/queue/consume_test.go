@@ -180,6 +180,33 @@ func TestAnIdleConsumerAsksAtItsPace(t *testing.T) {
 	}
 }
 
+func TestAnIdleConsumerThatIsAloneHardlyAsksAndStillComesAtOnce(t *testing.T) {
+	e := embedded(t)
+	q, err := queue.Open(e.URL(), queue.Options{Alone: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	came := make(chan string)
+	before := e.Commands()
+	defer consume(t, q, 2, func(_ context.Context, id string) { came <- id })()
+	tick := time.After(time.Second)
+	<-tick
+	if asked := e.Commands() - before; asked > 150 {
+		t.Errorf("%d commands in a second, want less than a tenth of the others' 900", asked)
+	}
+	for i := range 20 {
+		begun := time.Now()
+		push(t, q, hint("job_1", int64(i)))
+		if next(t, came, "the hint"); time.Since(begun) > 100*time.Millisecond+allowance {
+			t.Errorf("hint %d came after %v", i, time.Since(begun))
+		}
+	}
+	other := open(t, e.URL())
+	push(t, other, hint("job_2", 0))
+	next(t, came, "a hint of somebody else, a little later")
+}
+
 func TestARedisThatFailsIsAskedSlowly(t *testing.T) {
 	e := embedded(t)
 	came := make(chan string)

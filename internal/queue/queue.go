@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -19,7 +20,10 @@ import (
 // Options are what a queue may be told.
 type Options struct {
 	TaskCheckInterval time.Duration // between two looks at empty queues; 0 means 10 ms
-	Log               *slog.Logger  // asynq's own messages, at debug level; nil means slog.Default()
+	// Alone says that nobody else pushes to this Redis, as with an embedded one. Then empty queues cost next to nothing
+	// however short TaskCheckInterval is.
+	Alone bool
+	Log   *slog.Logger // asynq's own messages, at debug level; nil means slog.Default()
 }
 
 // Queue pushes hints to Redis and takes them from there.
@@ -28,6 +32,8 @@ type Queue struct {
 	quick  redis.UniversalClient // of Push, Alive and Depth
 	client *asynq.Client
 	check  time.Duration
+	alone  bool
+	pushes atomic.Int64 // that may have reached Redis
 	log    *slog.Logger
 }
 
@@ -41,8 +47,8 @@ func Open(url string, o Options) (*Queue, error) {
 	quick := redisurl.Quick(opts)
 	return &Queue{
 		redis: opts, quick: quick, client: asynq.NewClientFromRedisClient(quick),
-		check: cmp.Or(o.TaskCheckInterval, 10*time.Millisecond),
-		log:   cmp.Or(o.Log, slog.Default()),
+		check: cmp.Or(o.TaskCheckInterval, 10*time.Millisecond), alone: o.Alone,
+		log: cmp.Or(o.Log, slog.Default()),
 	}, nil
 }
 
@@ -60,6 +66,7 @@ const ceiling = job.MaxTimeout + time.Hour
 func (q *Queue) Push(ctx context.Context, h job.Hint) error {
 	ctx, stop := context.WithTimeout(ctx, redisurl.Patience)
 	defer stop()
+	defer q.pushes.Add(1)
 	_, err := q.client.EnqueueContext(ctx, asynq.NewTask(kind, []byte(h.JobID)),
 		asynq.TaskID(h.JobID+":"+strconv.FormatInt(h.DispatchSeq, 10)),
 		asynq.Queue(string(h.Priority)), asynq.Timeout(ceiling), asynq.MaxRetry(maxRetry))
