@@ -1,13 +1,12 @@
 package store_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-
-	"errors"
 
 	"go.uber.org/goleak"
 

@@ -63,10 +63,10 @@ func (t *tx) requeue(ctx context.Context, h *head, q Requeue) error {
 		h.sandboxID = ""
 	}
 	// pushed_at = 0: a hint is wanted as soon as it is due.
-	err := t.must(ctx, `UPDATE jobs SET state = 'queued', tries = tries + $4, sandbox_id = $5, pushed_at = 0,
+	err := t.must(ctx, `UPDATE jobs SET state = 'queued', tries = tries + $4, moves = moves + $8, sandbox_id = $5, pushed_at = 0,
 		run_after = CASE WHEN $6 > {now} + $7 THEN $6 ELSE {now} + $7 END
 		WHERE id = $1 AND state = $2 AND attempt = $3`,
-		h.id, string(h.state), h.attempt, q.ChargeTry, h.sandboxID, toMillis(q.RunAfter), max(0, q.Delay.Milliseconds()))
+		h.id, string(h.state), h.attempt, q.ChargeTry, h.sandboxID, toMillis(q.RunAfter), max(0, q.Delay.Milliseconds()), q.NewSandbox)
 	if err != nil {
 		return fmt.Errorf("give back: %w", err)
 	}

@@ -21,7 +21,7 @@ func blob(b []byte) []byte {
 }
 
 // jobColumns belong to jobs j LEFT JOIN results r; a query puts the input before them.
-const jobColumns = `j.number, j.id, j.tenant, j.user_id, j.state, j.attempt, j.tries, j.last_seq, j.cancel_requested,
+const jobColumns = `j.number, j.id, j.tenant, j.user_id, j.state, j.attempt, j.tries, j.moves, j.last_seq, j.cancel_requested,
 	j.waiting_for, j.spec, j.sandbox_id, j.batch_id, j.custom_id, j.retry_of, j.run_after, j.created_at, j.started_at,
 	j.ended_at, j.exit_code, j.failure_code, j.failure_message, j.retryable, j.usage, j.cost_usd, j.price_version,
 	r.format, r.text, r.json`
@@ -44,7 +44,7 @@ func scanJob(row scanner) (jobRow, error) {
 		text, raw                   []byte
 	)
 	j := &r.Job
-	err := row.Scan(&input, &r.number, &j.ID, &j.Tenant, &j.UserID, &j.State, &j.Attempt, &j.Tries, &j.LastSeq,
+	err := row.Scan(&input, &r.number, &j.ID, &j.Tenant, &j.UserID, &j.State, &j.Attempt, &j.Tries, &j.Moves, &j.LastSeq,
 		&j.CancelRequested, &j.WaitingFor, &spec, &j.SandboxID, &j.BatchID, &j.CustomID, &j.RetryOf, &after, &created,
 		&began, &done, &o.ExitCode, &f.Code, &message, &f.Retryable, &usage, &cost, &o.PriceVersion, &format, &text, &raw)
 	if err != nil {

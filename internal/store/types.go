@@ -68,5 +68,5 @@ type Requeue struct {
 	Delay      time.Duration // not before so long from now, on the database's clock; preferred to RunAfter
 	ChargeTry  bool          // whether this uses one of the job's tries
 	Reason     string        // shown in the state event
-	NewSandbox bool          // give the sandbox up: it will be deleted and the next claim takes another
+	NewSandbox bool          // give the sandbox up: it will be deleted, the next claim takes another, and Job.Moves counts it
 }

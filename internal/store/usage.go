@@ -7,8 +7,8 @@ import (
 	"sandpiper/internal/job"
 )
 
-// endRun ends the job's open run, if it has one (and if it is the one named, unless none is), and keeps the tokens that were seen of it: they were paid, whatever
-// becomes of the job.
+// endRun ends the job's open run, if it has one, and keeps the tokens that were seen of it: they were paid, whatever
+// becomes of the job. With a run named in only, no other run is ended.
 func (t *tx) endRun(ctx context.Context, h head, only string) error {
 	id, usage, err := t.closeRun(ctx, h, only)
 	if err != nil || id == "" {
@@ -17,7 +17,7 @@ func (t *tx) endRun(ctx context.Context, h head, only string) error {
 	return t.addUsage(ctx, h, id, job.Outcome{Usage: usage})
 }
 
-// closeRun ends the job's open run and returns its id and the tokens that were seen of it.
+// closeRun ends the run as endRun says, and returns its id and the tokens that were seen of it.
 func (t *tx) closeRun(ctx context.Context, h head, only string) (id string, usage []job.ModelUsage, err error) {
 	var raw []byte
 	err = t.row(ctx, `UPDATE runs SET phase = 'ended', ended_at = {now} WHERE job_id = $1 AND phase <> 'ended'

@@ -105,9 +105,9 @@ func (w *writer) leave(me *write) bool {
 	return true
 }
 
-func (me *write) appoint() {
-	me.appointed = true
-	close(me.wake)
+func (wr *write) appoint() {
+	wr.appointed = true
+	close(wr.wake)
 }
 
 // lead commits what waits, the leader's own write first, and appoints the next leader.

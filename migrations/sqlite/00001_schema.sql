@@ -24,6 +24,7 @@ CREATE TABLE jobs (
   priority         INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 2), -- 0 interactive, 1 default, 2 bulk
   attempt          INTEGER NOT NULL DEFAULT 0, -- the fencing token
   tries            INTEGER NOT NULL DEFAULT 0, -- launches charged against the retry limit
+  moves            INTEGER NOT NULL DEFAULT 0, -- sandboxes that it gave up because they were broken
   last_seq         INTEGER NOT NULL DEFAULT 0, -- newest seq in events
   ended_by         INTEGER NOT NULL DEFAULT 0, -- the attempt that ended it; 0 = none did
   cancel_requested INTEGER NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),

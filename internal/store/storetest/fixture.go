@@ -1,0 +1,192 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+	"sandpiper/internal/store"
+)
+
+// Lease is how long the fixtures' claims hold: longer than any test.
+const Lease = time.Hour
+
+// Worker is who holds what the fixtures claim.
+const Worker = "worker-1"
+
+// Ann is the user that the fixtures' jobs belong to; Bob is somebody else.
+var (
+	Ann = auth.User("ann")
+	Bob = auth.User("bob")
+)
+
+// SQLite opens a new store in a folder of the test's own and closes it at the end.
+func SQLite(t testing.TB) *store.Store {
+	t.Helper()
+	return OpenSQLite(t, filepath.Join(t.TempDir(), "sandpiper.db"))
+}
+
+// OpenSQLite opens the store at path and closes it at the end.
+func OpenSQLite(t testing.TB, path string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close store: %v", err)
+		}
+	})
+	return s
+}
+
+// New is a job of Ann that is valid in every field and not submitted; change makes it what the test is about.
+func New(change ...func(*job.Job)) job.Job {
+	j := job.Job{
+		ID:     job.NewID(time.Now()),
+		UserID: Ann.UserID,
+		Spec: job.Spec{Input: "What is the square root of 16?", Metadata: map[string]string{"ticket": "7"}}.
+			WithDefaults(),
+	}
+	for _, c := range change {
+		c(&j)
+	}
+	return j
+}
+
+// Queued submits New(change...) for the job's user.
+func Queued(t testing.TB, s *store.Store, change ...func(*job.Job)) job.Job {
+	t.Helper()
+	j := New(change...)
+	kept, _, err := s.Submit(t.Context(), auth.Caller{Tenant: j.Tenant, UserID: j.UserID}, j, store.Key{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kept
+}
+
+// ClaimOf is a claim of a queued job by Worker, with a new token and a new sandbox to fall back to.
+func ClaimOf(id string) store.Claim {
+	return store.Claim{
+		JobID: id, Worker: Worker, Token: job.NewToken(), Lease: Lease,
+		Fresh: job.Sandbox{ID: job.NewSandboxID(), Snapshot: "snap", Fingerprint: "print"},
+	}
+}
+
+// Claim claims a queued job.
+func Claim(t testing.TB, s *store.Store, id string) store.Claimed {
+	t.Helper()
+	return claim(t, s, ClaimOf(id))
+}
+
+// Claimed submits and claims a job.
+func Claimed(t testing.TB, s *store.Store, change ...func(*job.Job)) store.Claimed {
+	t.Helper()
+	return Claim(t, s, Queued(t, s, change...).ID)
+}
+
+// TakenOver lets a's lease lapse and claims the job for the next attempt: a is stale then.
+func TakenOver(t testing.TB, s *store.Store, a job.Attempt) store.Claimed {
+	t.Helper()
+	Expire(t, s, a)
+	q := ClaimOf(a.JobID)
+	q.TakeOver = true
+	return claim(t, s, q)
+}
+
+func claim(t testing.TB, s *store.Store, q store.Claim) store.Claimed {
+	t.Helper()
+	c, err := s.Claim(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Expire lets the lease of a lapse now, as if its worker had been silent for too long: a beat with a lease that ends
+// in the past.
+func Expire(t testing.TB, s *store.Store, a job.Attempt) {
+	t.Helper()
+	b, err := s.Beat(t.Context(), cmp.Or(a.Worker, Worker), []job.Attempt{a}, -time.Second)
+	if err != nil || len(b.Lost) > 0 {
+		t.Fatalf("expire lease of %+v: lost %v, %v", a, b.Lost, err)
+	}
+}
+
+// Launched gives a claimed job a run that has been launched.
+func Launched(t testing.TB, s *store.Store, c store.Claimed) job.Run {
+	t.Helper()
+	r := job.Run{ID: job.NewRunID(), JobID: c.Job.ID, SandboxID: c.Sandbox.ID, Deadline: time.Now().Add(time.Hour)}
+	if err := s.Intend(t.Context(), c.Attempt, r); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.MarkLaunched(t.Context(), c.Attempt, r.ID); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Ready makes the sandbox of a claimed job, as far as SQL knows.
+func Ready(t testing.TB, s *store.Store, id string) {
+	t.Helper()
+	if err := s.SandboxReady(t.Context(), id, "platform-"+id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Finished submits, claims, runs and answers a job, in a sandbox that is ready afterwards.
+func Finished(t testing.TB, s *store.Store, change ...func(*job.Job)) job.Job {
+	t.Helper()
+	c := Claimed(t, s, change...)
+	Ready(t, s, c.Sandbox.ID)
+	Launched(t, s, c)
+	if err := s.Finish(t.Context(), c.Attempt, Answer("4"), c.Job.LastSeq); err != nil {
+		t.Fatal(err)
+	}
+	return Read(t, s, c.Job.ID)
+}
+
+// Sandbox adds a sandbox of the user that is ready and named in no job.
+func Sandbox(t testing.TB, s *store.Store, c auth.Caller) job.Sandbox {
+	t.Helper()
+	b, err := s.AddSandbox(t.Context(), c, job.Sandbox{ID: job.NewSandboxID(), Snapshot: "snap", Fingerprint: "print"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	Ready(t, s, b.ID)
+	return b
+}
+
+// Answer is an outcome that is valid in every field.
+func Answer(text string) job.Outcome {
+	cost := 0.25
+	o := job.Success(job.Result{Text: text, Format: job.FormatText, JSON: []byte(`{"type":"result"}`)})
+	o.Usage = []job.ModelUsage{{Model: "sonnet", InputTokens: 10, OutputTokens: 2, CacheReadTokens: 3, CacheWriteTokens: 4}}
+	o.CostUSD, o.PriceVersion = &cost, "2.1.330"
+	return o
+}
+
+// Read reads a job as its owner does, whoever that is.
+func Read(t testing.TB, s *store.Store, id string) job.Job {
+	t.Helper()
+	j, err := s.Job(context.WithoutCancel(t.Context()), auth.LocalOperator(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// Events reads all events of a job.
+func Events(t testing.TB, s *store.Store, id string) []job.Event {
+	t.Helper()
+	events, err := s.Events(t.Context(), auth.LocalOperator(), id, 0, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
+}

@@ -1,0 +1,32 @@
+package storetest
+
+import (
+	"testing"
+
+	"sandpiper/internal/store"
+)
+
+// Fixture opens one engine. Path, for Reopen, names one database for as long as the test runs.
+type Fixture struct {
+	New    func(t testing.TB) *store.Store                 // a new, empty store, closed by the test's cleanup
+	Reopen func(t testing.TB, s *store.Store) *store.Store // closes s and opens the same database again
+}
+
+// Run runs the whole suite. Each fact gets a new store.
+func Run(t *testing.T, f Fixture) {
+	for _, part := range [][]fact{
+		submitFacts, claimFacts, fenceFacts, appendFacts, finishFacts, cancelFacts,
+		sandboxFacts, dispatchFacts, readFacts, newsFacts, houseFacts, racingFacts, randomFacts,
+	} {
+		for _, tc := range part {
+			t.Run(tc.name, func(t *testing.T) { tc.check(t, f.New(t)) })
+		}
+	}
+	t.Run("what was committed is there after a new start", func(t *testing.T) { reopenKeeps(t, f) })
+}
+
+// fact is one promise of the store and what breaks it.
+type fact struct {
+	name  string
+	check func(t *testing.T, s *store.Store)
+}
