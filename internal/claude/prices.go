@@ -16,7 +16,20 @@ var pricesJSON []byte
 // priceTable is what one version of the CLI charges.
 type priceTable struct {
 	Version string                `json:"version"` // of the CLI
-	Models  map[string]tokenPrice `json:"models"`  // by full model id, as the CLI names it
+	Models  map[string]modelPrice `json:"models"`  // by full model id, as the CLI names it
+}
+
+// modelPrice is what one model costs. A model may be dearer for a whole request whose prompt is long.
+type modelPrice struct {
+	tokenPrice
+	Long *longPrice `json:"long,omitempty"`
+}
+
+// longPrice replaces the price of a request whose prompt has more than Over tokens (input, cache read and cache
+// write together): every token of it, the answer's too. Measured on 2.1.330: haiku has one, from 100,001 tokens on.
+type longPrice struct {
+	Over int64 `json:"over"`
+	tokenPrice
 }
 
 // tokenPrice is in USD per million tokens. CacheWrite is the price of a cache entry that lives five minutes, which
@@ -40,7 +53,9 @@ func readPrices(data []byte) priceTable {
 }
 
 // Price is what usage costs in USD, and the version of the table that says so. It is nil, with an empty version,
-// when nothing is known to have been used or when a model of usage has no price: a guess would look like a price.
+// when it cannot be known, because a guess would look like a price: nothing is known to have been used, a model of
+// usage is not in the table, or its prompts add up to a length at which some request may have been a dearer one
+// (usage is the sum of a run and says nothing of its requests).
 //
 // The CLI's own total_cost_usd is not used: it counts the whole conversation, and it prices a model that it does
 // not know like one that it knows. The offline model costs nothing, whatever it is called; its caller knows.
@@ -51,13 +66,16 @@ func Price(usage []job.ModelUsage) (usd *float64, version string) {
 	var sum float64
 	for _, u := range usage {
 		p, ok := prices.Models[u.Model]
-		if !ok {
+		if !ok || p.Long != nil && prompt(u) > p.Long.Over {
 			return nil, ""
 		}
 		sum += p.of(u)
 	}
 	return &sum, prices.Version
 }
+
+// prompt is the length of the prompts of u.
+func prompt(u job.ModelUsage) int64 { return u.InputTokens + u.CacheReadTokens + u.CacheWriteTokens }
 
 // of is what one model's tokens cost in USD.
 func (p tokenPrice) of(u job.ModelUsage) float64 {

@@ -3,11 +3,9 @@ package claude
 import (
 	"encoding/json"
 	"flag"
-	"maps"
 	"math"
 	"os"
 	"reflect"
-	"slices"
 	"testing"
 
 	"sandpiper/internal/job"
@@ -18,14 +16,21 @@ import (
 
 var update = flag.Bool("update", false, "write prices.json from what the CLI says")
 
-// costOf lets the real CLI add up what u costs: the full id that it has for the model, and USD.
-func costOf(t *testing.T, alias string, u scripted.Usage) (id string, usd float64) {
+// costOf lets the real CLI add up what a run costs in which each answer reports one of these counts: the full id
+// that it has for the model, and USD.
+func costOf(t *testing.T, alias string, answers ...scripted.Usage) (id string, usd float64) {
 	t.Helper()
 	model := scripted.New(t)
-	model.Queue(scripted.Text("ok").Using(u))
-	out := realcli.Run(t, realcli.Options{URL: model.URL(), Prompt: "price", Args: append(realcli.Flags(alias), "--tools", "")})
+	for i, u := range answers {
+		answer := scripted.Text("ok")
+		if i+1 < len(answers) {
+			answer = scripted.Tool("Bash", map[string]any{"command": "echo", "description": "one more request"})
+		}
+		model.Queue(answer.Using(u))
+	}
+	out := realcli.Run(t, realcli.Options{URL: model.URL(), Prompt: "price", Args: append(realcli.Flags(alias), "--tools", "Bash")})
 	usage, _ := out.Result["modelUsage"].(map[string]any)
-	if len(usage) != 1 || len(model.Requests()) != 1 {
+	if len(usage) != 1 || len(model.Requests()) != len(answers) {
 		t.Fatalf("%s: %d requests, usage %v: %s", alias, len(model.Requests()), usage, out.Text())
 	}
 	for name, v := range usage {
@@ -38,34 +43,70 @@ func costOf(t *testing.T, alias string, u scripted.Usage) (id string, usd float6
 	return id, usd
 }
 
-// many is how many tokens of its first kind a run reports, and one of its second. Prices are multiples of 0.001 USD
-// per million tokens and below 100 USD, so the cost in 10⁻⁹ USD holds both as digits: five for the second, the rest
-// for the first. It also keeps the run below 200,000 tokens, where dearer tiers for long prompts are known to begin.
-const many = 100_000
+// longOver is where the dearer price of a long prompt begins, where there is one: found by halving, and proven to
+// the token by the last run of measureLong.
+const longOver = 100_000
 
-// two separates the prices per million of a run's two kinds.
-func two(usd float64) (first, second float64) {
-	digits := int64(math.Round(usd * 1e9))
-	return float64(digits/many) / 1000, float64(digits%many) / 1000
-}
-
-// measure finds the four prices of one alias in two runs, and checks them in a third, with a million of each kind:
-// a tier for long prompts, or a price with more digits, would show there.
-func measure(t *testing.T, alias string) (id string, p tokenPrice) {
+// pair finds the prices of all four kinds in two runs, each with n tokens of one kind and one of another. Prices
+// are multiples of 0.001 USD per million tokens and below 99 USD, so the cost in 10⁻⁹ USD holds both: the second
+// one is what is left when it is divided by n.
+func pair(t *testing.T, alias string, n int64) (id string, p tokenPrice) {
 	t.Helper()
-	id, usd := costOf(t, alias, scripted.Usage{InputTokens: many, OutputTokens: 1})
-	p.Input, p.Output = two(usd)
-	_, usd = costOf(t, alias, scripted.Usage{CacheReadInputTokens: many, CacheCreationInputTokens: 1})
-	p.CacheRead, p.CacheWrite = two(usd)
-	_, usd = costOf(t, alias, scripted.Usage{InputTokens: 1e6, OutputTokens: 1e6, CacheReadInputTokens: 1e6, CacheCreationInputTokens: 1e6})
-	if sum := p.Input + p.Output + p.CacheRead + p.CacheWrite; math.Abs(sum-usd) > 1e-6 {
-		t.Errorf("%s: a million of each costs %v USD, and the prices %+v add up to %v", id, usd, p, sum)
+	two := func(u scripted.Usage) (first, second float64) {
+		var usd float64
+		id, usd = costOf(t, alias, u)
+		digits := int64(math.Round(usd * 1e9))
+		return float64(digits/n) / 1000, float64(digits%n) / 1000
 	}
+	p.Input, p.Output = two(scripted.Usage{InputTokens: n, OutputTokens: 1})
+	p.CacheRead, p.CacheWrite = two(scripted.Usage{CacheReadInputTokens: n, CacheCreationInputTokens: 1})
 	return id, p
 }
 
+// measure finds the prices of one alias in two runs, with prompts just below longOver, and tries a third with a
+// million of each kind: more than their sum means that the model has another price for long prompts.
+func measure(t *testing.T, alias string) (id string, p modelPrice) {
+	t.Helper()
+	id, p.tokenPrice = pair(t, alias, longOver-1)
+	million := job.ModelUsage{InputTokens: 1e6, OutputTokens: 1e6, CacheReadTokens: 1e6, CacheWriteTokens: 1e6}
+	_, usd := costOf(t, alias, reported(million))
+	if near(usd, p.of(million)) {
+		return id, p
+	}
+	long := measureLong(t, alias, p.tokenPrice)
+	if !near(usd, long.of(million)) {
+		t.Errorf("%s: a million of each costs %v USD, and neither %+v nor %+v says so", id, usd, p.tokenPrice, long)
+	}
+	p.Long = &long
+	return id, p
+}
+
+// measureLong finds the price of long prompts in two runs, and proves in a third, of two requests, that it begins
+// behind longOver and counts each request by itself.
+func measureLong(t *testing.T, alias string, short tokenPrice) longPrice {
+	t.Helper()
+	_, p := pair(t, alias, 1e6)
+	below := job.ModelUsage{InputTokens: longOver - 20, CacheReadTokens: 10, CacheWriteTokens: 10, OutputTokens: 1000}
+	above := below
+	above.InputTokens++
+	_, usd := costOf(t, alias, reported(below), reported(above))
+	if want := short.of(below) + p.of(above); !near(usd, want) {
+		t.Errorf("%s: prompts of %d and %d tokens cost %v USD, want %v", alias, prompt(below), prompt(above), usd, want)
+	}
+	return longPrice{longOver, p}
+}
+
+func reported(u job.ModelUsage) scripted.Usage {
+	return scripted.Usage{
+		InputTokens: u.InputTokens, OutputTokens: u.OutputTokens,
+		CacheReadInputTokens: u.CacheReadTokens, CacheCreationInputTokens: u.CacheWriteTokens,
+	}
+}
+
+func near(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
+
 func TestPricesAreWhatTheRealCLISays(t *testing.T) {
-	found := priceTable{Version: snapshot.ClaudeVersion, Models: map[string]tokenPrice{}}
+	found := priceTable{Version: snapshot.ClaudeVersion, Models: map[string]modelPrice{}}
 	for _, alias := range []string{"sonnet", "opus", "haiku"} {
 		id, p := measure(t, alias)
 		found.Models[id] = p
@@ -86,29 +127,31 @@ func TestPricesAreWhatTheRealCLISays(t *testing.T) {
 }
 
 func TestPrice(t *testing.T) {
-	known := slices.Sorted(maps.Keys(prices.Models))[0]
-	p := prices.Models[known]
-	million := job.ModelUsage{Model: known, InputTokens: 1e6, OutputTokens: 1e6, CacheReadTokens: 1e6, CacheWriteTokens: 1e6}
+	const plain, tiered = "claude-sonnet-5-5", "claude-haiku-5-5"
+	p, cheap := prices.Models[plain], prices.Models[tiered]
+	million := job.ModelUsage{Model: plain, InputTokens: 1e6, OutputTokens: 1e6, CacheReadTokens: 1e6, CacheWriteTokens: 1e6}
 	all := p.Input + p.Output + p.CacheRead + p.CacheWrite
 	for name, tc := range map[string]struct {
 		usage []job.ModelUsage
 		want  float64 // below 0: no price
 	}{
-		"a million of each":               {[]job.ModelUsage{million}, all},
-		"two models add up":               {[]job.ModelUsage{million, million}, 2 * all},
-		"no tokens cost nothing":          {[]job.ModelUsage{{Model: known}}, 0},
-		"one kind":                        {[]job.ModelUsage{{Model: known, OutputTokens: 10}}, p.Output / 1e5},
-		"an unknown model has no price":   {[]job.ModelUsage{{Model: "claude-next"}}, -1},
-		"one unknown model makes all so":  {[]job.ModelUsage{million, {Model: "claude-next"}}, -1},
-		"nothing used is nothing to say":  {nil, -1},
-		"an alias is no model of a price": {[]job.ModelUsage{{Model: "sonnet", InputTokens: 1}}, -1},
+		"a million of each":                {[]job.ModelUsage{million}, all},
+		"two models add up":                {[]job.ModelUsage{million, {Model: tiered, OutputTokens: 1e6}}, all + cheap.Output},
+		"no tokens cost nothing":           {[]job.ModelUsage{{Model: plain}}, 0},
+		"one kind":                         {[]job.ModelUsage{{Model: plain, OutputTokens: 10}}, p.Output / 1e5},
+		"prompts that must be short":       {[]job.ModelUsage{{Model: tiered, InputTokens: 99_999, CacheReadTokens: 1, OutputTokens: 1e6}}, (99_999*cheap.Input+cheap.CacheRead)/1e6 + cheap.Output},
+		"prompts of which one may be long": {[]job.ModelUsage{{Model: tiered, InputTokens: 99_999, CacheReadTokens: 1, CacheWriteTokens: 1}}, -1},
+		"an unknown model has no price":    {[]job.ModelUsage{{Model: "claude-next"}}, -1},
+		"one unknown model makes all so":   {[]job.ModelUsage{million, {Model: "claude-next"}}, -1},
+		"nothing used is nothing to say":   {nil, -1},
+		"an alias is no model of a price":  {[]job.ModelUsage{{Model: "sonnet", InputTokens: 1}}, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			usd, version := Price(tc.usage)
 			switch {
 			case tc.want < 0 && (usd != nil || version != ""):
 				t.Errorf("Price(%v) = %v (%q), want none", tc.usage, *usd, version)
-			case tc.want >= 0 && (usd == nil || math.Abs(*usd-tc.want) > 1e-9 || version != snapshot.ClaudeVersion):
+			case tc.want >= 0 && (usd == nil || !near(*usd, tc.want) || version != snapshot.ClaudeVersion):
 				t.Errorf("Price(%v) = %v (%q), want %v", tc.usage, usd, version, tc.want)
 			}
 		})
