@@ -224,47 +224,43 @@ func TestKilledBeforeItAsks(t *testing.T) {
 func TestFailuresOfTheAPI(t *testing.T) {
 	cut := scripted.Text("First whole block.").AndText("second").CutBlocks(1).Slowly(20 * time.Millisecond)
 	for name, tc := range map[string]struct {
-		answers []scripted.Answer
-		refuse  bool
-		class   claude.Class
-		code    job.Code
-		paid    claude.Paid
+		answer scripted.Answer // to every request
+		asked  int             // how often; -1: the CLI's own business
+		class  claude.Class
+		code   job.Code
+		paid   claude.Paid
 	}{
 		"a 429 that asks for patience": {
-			[]scripted.Answer{scripted.RateLimited(2 * time.Minute)},
-			false,
-			claude.ClassRetry, job.APIRateLimited, claude.PaidNo,
+			scripted.RateLimited(2 * time.Minute), 1, claude.ClassRetry, job.APIRateLimited, claude.PaidNo,
 		},
-		"a 500, three times": {
-			slices.Repeat([]scripted.Answer{scripted.Error(500, "api_error", "broken")}, 3), false,
-			claude.ClassRetry, job.APIError, claude.PaidNo,
+		"a 500": {
+			scripted.Error(500, "api_error", "broken"), 3, claude.ClassRetry, job.APIError, claude.PaidNo,
 		},
-		"a refused connection": {nil, true, claude.ClassRetry, job.APIUnreachable, claude.PaidNo},
+		"a refused connection": {
+			scripted.Answer{}, 0, claude.ClassRetry, job.APIUnreachable, claude.PaidNo,
+		},
 		"a stream that is cut after a block": {
-			slices.Repeat([]scripted.Answer{cut}, 4), false, claude.ClassRetry, job.StreamCut, claude.PaidPart,
+			cut, -1, claude.ClassRetry, job.StreamCut, claude.PaidPart,
 		},
-		"an empty answer, twice": {
-			[]scripted.Answer{scripted.Empty(), scripted.Empty()},
-			false,
-			claude.ClassUnknown, job.EmptyResult, claude.PaidYes,
+		"an empty answer": {
+			scripted.Empty(), 2, claude.ClassUnknown, job.EmptyResult, claude.PaidYes,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			model := scripted.New(t)
-			model.Queue(tc.answers...)
-			if tc.refuse {
+			model.Handle(func(scripted.Request) scripted.Answer { return tc.answer })
+			if tc.asked == 0 {
 				if err := model.Refuse(); err != nil {
 					t.Fatal(err)
 				}
 			}
-			r := launch{url: model.URL(), prompt: "hello", opts: sonnet}.run(t)
-			v := r.verdict
+			v := launch{url: model.URL(), prompt: "hello", opts: sonnet}.run(t).verdict
 			if v.Class != tc.class || v.Code != tc.code || v.Paid != tc.paid {
 				t.Errorf("%s %s, paid %s (%s), want %s %s, %s", v.Class, v.Code, v.Paid, v.Message, tc.class, tc.code, tc.paid)
 			}
-			if got := len(model.Requests()); got != len(tc.answers) {
-				t.Errorf("asked %d times, want %d", got, len(tc.answers))
+			if got := len(model.Requests()); got != tc.asked && tc.asked >= 0 {
+				t.Errorf("asked %d times, want %d", got, tc.asked)
 			}
 		})
 	}
