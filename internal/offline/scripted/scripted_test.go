@@ -15,7 +15,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"sandpiper/internal/offline/messages"
 	"sandpiper/internal/offline/scripted"
 )
 
@@ -240,32 +239,5 @@ func TestRefuseAndAcceptAgain(t *testing.T) {
 	}
 	if n := len(model.Requests()); n != 1 {
 		t.Errorf("%d requests, want 1: a refused one never arrived", n)
-	}
-}
-
-func TestPromptIsTheLastTextOfTheLastUserMessage(t *testing.T) {
-	for name, tc := range map[string]struct{ body, want string }{
-		"a plain string":                {`{"messages":[{"role":"user","content":"a"}]}`, "a"},
-		"behind a reminder":             {`{"messages":[{"role":"user","content":[{"type":"text","text":"r"},{"type":"text","text":"p"}]}]}`, "p"},
-		"before a system message":       {`{"messages":[{"role":"user","content":"p"},{"role":"system","content":"s"}]}`, "p"},
-		"before a tool result":          {`{"messages":[{"role":"user","content":"p"},{"role":"user","content":[{"type":"tool_result","content":"x"}]}]}`, "p"},
-		"there is none":                 {`{"messages":[]}`, ""},
-		"escapes are read, not shown":   {`{"messages":[{"role":"user","content":"\u0000\n\ud83d\udc26"}]}`, "\x00\n🐦"},
-		"an image does not get in away": {`{"messages":[{"role":"user","content":[{"type":"text","text":"p"},{"type":"image","source":{}}]}]}`, "p"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r, err := messages.Parse([]byte(tc.body))
-			if err != nil || r.Prompt() != tc.want {
-				t.Errorf("Prompt of %s = %q (%v), want %q", tc.body, r.Prompt(), err, tc.want)
-			}
-		})
-	}
-}
-
-func TestWordsJoinToTheText(t *testing.T) {
-	for _, text := range []string{"", "a", "a b\nc ", " ", strings.Repeat("é", 200), "bad \xff\xfe utf8"} {
-		if got := strings.Join(messages.Words(text), ""); got != text {
-			t.Errorf("Words(%q) joins to %q", text, got)
-		}
 	}
 }
