@@ -104,61 +104,67 @@ func inHome(dir string, input map[string]any) map[string]any {
 	return there
 }
 
+// allowed are calls that must run, and refused those that must not: the run directory, files outside the workspace,
+// and what no rule allows.
+var allowed = []call{
+	bash("echo hi", true),
+	bash("cat a.txt | grep ALPHA | head -1 | wc -c", true),
+	bash("ls -la", true),
+	bash("find . -name a.txt", true),
+	bash("jq .a j.json", true),
+	bash("rg -n ALPHA", true),
+	bash("tail -n 1 a.txt", true),
+	bash("echo note > analysis/note.md", true),
+	file("Read", "HOME/workspace/a.txt", true),
+	file("Write", "HOME/workspace/documents/w.txt", true),
+	{"Edit inside", "Edit", map[string]any{"file_path": "HOME/workspace/a.txt", "old_string": "ALPHA", "new_string": "BETA"}, true},
+	file("Glob", "HOME/workspace", true),
+	file("Grep", "HOME/workspace/documents", true),
+	{"TodoWrite", "TodoWrite", map[string]any{"todos": []any{map[string]any{"content": "c", "status": "pending", "activeForm": "c"}}}, true},
+}
+
+var refused = []call{
+	file("Read", "HOME/.sandpiper/runs/r1/out", false),
+	file("Read", "HOME/workspace/link/runs/r1/out", false),
+	file("Write", "HOME/.sandpiper/runs/r1/exit", false),
+	file("Write", "HOME/workspace/link/runs/r1/exit", false),
+	file("Glob", "HOME/.sandpiper/runs", false),
+	file("Grep", "HOME/.sandpiper", false),
+	bash("cat HOME/.sandpiper/runs/r1/out", false),
+	bash("cat link/runs/r1/out", false),
+	bash("grep -r SECRET HOME/.sandpiper", false),
+	bash("echo HOME/.sandpiper/runs/r1/out | xargs cat", false),
+
+	file("Read", "HOME/other/file", false),
+	file("Write", "HOME/outside.txt", false),
+	bash("echo x > HOME/outside.txt", false),
+	bash("cat ../other/file", false),
+	bash("echo HOME/other/file | xargs cat", false),
+
+	bash("find . -name a.txt -delete", false),
+	bash("find . -name a.txt -exec rm {} +", false),
+	bash("jq -n env", false),
+	bash("rg --pre sh ALPHA", false),
+	bash("rm a.txt", false),
+	bash("sudo ls", false),
+	bash("curl -s http://127.0.0.1:1", false),
+	bash("wget http://127.0.0.1:1", false),
+	bash("apt list", false),
+	bash("pip list", false),
+	bash("npm ls", false),
+	bash("env", false),
+	bash("ls; touch made", false),
+	bash("echo $(touch made)", false),
+	bash("cat /proc/self/environ", false),
+	{"NotebookEdit", "NotebookEdit", map[string]any{"notebook_path": "HOME/workspace/n.ipynb", "new_source": "x"}, false},
+	{"a tool that is not on the list", "Task", map[string]any{"description": "d", "prompt": "p"}, false},
+}
+
 func TestPolicyHoldsInTheRealCLI(t *testing.T) {
 	dir, p := home(t), snapshot.Policy()
 	args := append(realcli.Flags("sonnet"),
 		"--tools", strings.Join(p.Tools, ","), "--allowedTools", strings.Join(p.Allowed, ","), "--settings", string(p.Settings))
-	model := play(t, dir, args, []call{
-		bash("echo hi", true),
-		bash("cat a.txt | grep ALPHA | head -1 | wc -c", true),
-		bash("ls -la", true),
-		bash("find . -name a.txt", true),
-		bash("jq .a j.json", true),
-		bash("rg -n ALPHA", true),
-		bash("tail -n 1 a.txt", true),
-		bash("echo note > analysis/note.md", true),
-		file("Read", "HOME/workspace/a.txt", true),
-		file("Write", "HOME/workspace/documents/w.txt", true),
-		{"Edit inside", "Edit", map[string]any{"file_path": "HOME/workspace/a.txt", "old_string": "ALPHA", "new_string": "BETA"}, true},
-		file("Glob", "HOME/workspace", true),
-		file("Grep", "HOME/workspace/documents", true),
-		{"TodoWrite", "TodoWrite", map[string]any{"todos": []any{map[string]any{"content": "c", "status": "pending", "activeForm": "c"}}}, true},
-
-		file("Read", "HOME/.sandpiper/runs/r1/out", false),
-		file("Read", "HOME/workspace/link/runs/r1/out", false),
-		file("Write", "HOME/.sandpiper/runs/r1/exit", false),
-		file("Write", "HOME/workspace/link/runs/r1/exit", false),
-		file("Glob", "HOME/.sandpiper/runs", false),
-		file("Grep", "HOME/.sandpiper", false),
-		bash("cat HOME/.sandpiper/runs/r1/out", false),
-		bash("cat link/runs/r1/out", false),
-		bash("grep -r SECRET HOME/.sandpiper", false),
-		bash("echo HOME/.sandpiper/runs/r1/out | xargs cat", false),
-
-		file("Read", "HOME/other/file", false),
-		file("Write", "HOME/outside.txt", false),
-		bash("echo x > HOME/outside.txt", false),
-		bash("cat ../other/file", false),
-		bash("echo HOME/other/file | xargs cat", false),
-
-		bash("find . -name a.txt -delete", false),
-		bash("find . -name a.txt -exec rm {} +", false),
-		bash("jq -n env", false),
-		bash("rg --pre sh ALPHA", false),
-		bash("rm a.txt", false),
-		bash("sudo ls", false),
-		bash("curl -s http://127.0.0.1:1", false),
-		bash("wget http://127.0.0.1:1", false),
-		bash("apt list", false),
-		bash("pip list", false),
-		bash("npm ls", false),
-		bash("env", false),
-		bash("ls; touch made", false),
-		bash("echo $(touch made)", false),
-		bash("cat /proc/self/environ", false),
-		{"NotebookEdit", "NotebookEdit", map[string]any{"notebook_path": "HOME/workspace/n.ipynb", "new_source": "x"}, false},
-		{"a tool that is not on the list", "Task", map[string]any{"description": "d", "prompt": "p"}, false},
-	})
+	model := play(t, dir, args, slices.Concat(allowed, refused))
 	tools := slices.DeleteFunc(model.Requests()[0].Tools(), func(name string) bool { return name == "DeferredToolPlaceholder" })
 	if want := slices.Sorted(slices.Values(p.Tools)); !slices.Equal(tools, want) {
 		t.Errorf("the model is offered %v, want %v", tools, want)
