@@ -133,7 +133,7 @@ func (c *court) withoutResult() finding {
 		}
 	}
 	unknown := finding{class: ClassUnknown, code: job.OutcomeIsUnknown}
-	nothing := !asked && c.Announced // nothing was asked, and that is certain
+	nothing := c.nothingAsked()
 	switch raw := strings.TrimSpace(c.state.Raw); {
 	case bySignal && nothing:
 		return finding{ClassRetry, job.ExecutionError, PaidNo}
@@ -152,6 +152,12 @@ func (c *court) withoutResult() finding {
 		return finding{ClassRetry, job.ClaudeCommandFailed, PaidNo}
 	}
 	return unknown
+}
+
+// nothingAsked reports that the model was certainly not asked. Text that is not the CLI's JSON comes from another
+// command, which announces nothing.
+func (c *court) nothingAsked() bool {
+	return c.Announced && !c.state.Requesting && tokens(c.counted) == 0 && strings.TrimSpace(c.state.Raw) == ""
 }
 
 // verdict adds what follows from a finding.
@@ -200,7 +206,9 @@ func (c *court) paid(f finding) Paid {
 		return PaidPart
 	case f.paid != "":
 		return f.paid
-	case c.Announced && !c.state.Requesting, f.code == job.LocalCommand:
+	case f.code == job.LocalCommand:
+		return PaidNo
+	case c.nothingAsked() && f.class != ClassUnknown: // unknown: the line may be lost, as on a full disk
 		return PaidNo
 	}
 	return PaidUnknown

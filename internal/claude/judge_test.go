@@ -160,7 +160,7 @@ func TestJudge(t *testing.T) {
 			"", exit(1, "Error: the moon is full"), claude.ClassRetry, job.ClaudeCommandFailed, claude.PaidNo, job.Failed,
 		},
 		"nothing at all, and exit 0": {
-			"", announced, claude.ClassUnknown, job.OutcomeIsUnknown, claude.PaidNo, job.OutcomeUnknown,
+			"", announced, claude.ClassUnknown, job.OutcomeIsUnknown, claude.PaidUnknown, job.OutcomeUnknown,
 		},
 		"text that is not JSON is the answer": {
 			"The answer is 4.\n", announced, claude.ClassSucceeded, "", claude.PaidYes, job.Succeeded,
@@ -172,7 +172,12 @@ func TestJudge(t *testing.T) {
 			"API Error: 529 overloaded_error\n", exit(1, ""), claude.ClassRetry, job.APIOverloaded, claude.PaidNo, job.Failed,
 		},
 		"text and another failure": {
-			"half an answer\n", exit(1, "broken pipe"), claude.ClassPermanent, job.ClaudeCommandFailed, claude.PaidNo, job.Failed,
+			"half an answer\n", exit(1, "broken pipe"), claude.ClassPermanent, job.ClaudeCommandFailed, claude.PaidUnknown, job.Failed,
+		},
+		"text of another command, and killed": {
+			"half an answer\n",
+			claude.Ending{Announced: true, Killed: true},
+			claude.ClassUnknown, job.OutcomeIsUnknown, claude.PaidUnknown, job.OutcomeUnknown,
 		},
 		"text among the events is not the answer": {
 			inits + asks + "warning: x\n", announced, claude.ClassUnknown, job.OutcomeIsUnknown, claude.PaidUnknown, job.OutcomeUnknown,
