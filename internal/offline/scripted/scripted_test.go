@@ -43,54 +43,57 @@ func ask(ctx context.Context, url, prompt string, stream bool) (status int, head
 	return resp.StatusCode, resp.Header, string(data), err
 }
 
+// answers are what a script may say, and what the caller then reads.
+var answers = map[string]struct {
+	answer  scripted.Answer
+	stream  bool
+	status  int
+	want    []string // in this order
+	wantNot string
+}{
+	"plain text": {
+		scripted.Text("hello"), false, 200,
+		[]string{`"text":"hello"`, `"stop_reason":"end_turn"`, `"output_tokens":9`},
+		"event:",
+	},
+	"streamed text comes word by word": {
+		scripted.Text("one two"), true, 200,
+		[]string{"event: message_start", `"text":"one "`, `"text":"two"`, "event: content_block_stop", `"stop_reason":"end_turn"`, "event: message_stop"},
+		"one two",
+	},
+	"a tool call stops for the tool": {
+		scripted.Text("look").AndTool("Bash", map[string]any{"command": "ls"}), true, 200,
+		[]string{`"name":"Bash"`, `"partial_json":"{\"command\":\"ls\"}"`, `"stop_reason":"tool_use"`},
+		"end_turn",
+	},
+	"a plain tool call holds its input as an object": {
+		scripted.Tool("Bash", map[string]any{"command": "ls"}), false, 200,
+		[]string{`"id":"toolu_1_0"`, `"input":{"command":"ls"}`},
+		"",
+	},
+	"thinking is signed": {
+		scripted.Thinking("hm", "so"), true, 200,
+		[]string{`"thinking_delta"`, `"signature_delta"`, `"text":"so"`},
+		"",
+	},
+	"refusal":     {scripted.Refusal(), false, 200, []string{`"content":[]`, `"stop_reason":"refusal"`}, ""},
+	"max tokens":  {scripted.MaxTokens("cut"), false, 200, []string{`"stop_reason":"max_tokens"`}, ""},
+	"empty":       {scripted.Empty(), true, 200, []string{"message_start", `"end_turn"`}, "content_block"},
+	"zero answer": {scripted.Answer{}, false, 200, []string{"The answer is 4."}, ""},
+	"usage": {
+		scripted.Text("x").Using(scripted.Usage{InputTokens: 1, OutputTokens: 2, CacheReadInputTokens: 3, CacheCreationInputTokens: 4}), false, 200,
+		[]string{`"usage":{"input_tokens":1,"output_tokens":2,"cache_read_input_tokens":3,"cache_creation_input_tokens":4}`},
+		"",
+	},
+	"529":          {scripted.Overloaded(), true, 529, []string{"overloaded_error"}, ""},
+	"401":          {scripted.Unauthorized(), true, 401, []string{"authentication_error"}, ""},
+	"no credit":    {scripted.NoCredit(), true, 400, []string{"credit balance is too low"}, ""},
+	"raw HTML":     {scripted.Raw(200, "text/html", "<html>"), true, 200, []string{"<html>"}, "event"},
+	"stream error": {scripted.Text("a").Failing("overloaded_error"), true, 200, []string{"content_block_stop", "event: error", "overloaded_error"}, "message_delta"},
+}
+
 func TestAnswers(t *testing.T) {
-	for name, tc := range map[string]struct {
-		answer  scripted.Answer
-		stream  bool
-		status  int
-		want    []string // in this order
-		wantNot string
-	}{
-		"plain text": {
-			scripted.Text("hello"), false, 200,
-			[]string{`"text":"hello"`, `"stop_reason":"end_turn"`, `"output_tokens":9`},
-			"event:",
-		},
-		"streamed text comes word by word": {
-			scripted.Text("one two"), true, 200,
-			[]string{"event: message_start", `"text":"one "`, `"text":"two"`, "event: content_block_stop", `"stop_reason":"end_turn"`, "event: message_stop"},
-			"one two",
-		},
-		"a tool call stops for the tool": {
-			scripted.Text("look").AndTool("Bash", map[string]any{"command": "ls"}), true, 200,
-			[]string{`"name":"Bash"`, `"partial_json":"{\"command\":\"ls\"}"`, `"stop_reason":"tool_use"`},
-			"end_turn",
-		},
-		"a plain tool call holds its input as an object": {
-			scripted.Tool("Bash", map[string]any{"command": "ls"}), false, 200,
-			[]string{`"id":"toolu_1_0"`, `"input":{"command":"ls"}`},
-			"",
-		},
-		"thinking is signed": {
-			scripted.Thinking("hm", "so"), true, 200,
-			[]string{`"thinking_delta"`, `"signature_delta"`, `"text":"so"`},
-			"",
-		},
-		"refusal":     {scripted.Refusal(), false, 200, []string{`"content":[]`, `"stop_reason":"refusal"`}, ""},
-		"max tokens":  {scripted.MaxTokens("cut"), false, 200, []string{`"stop_reason":"max_tokens"`}, ""},
-		"empty":       {scripted.Empty(), true, 200, []string{"message_start", `"end_turn"`}, "content_block"},
-		"zero answer": {scripted.Answer{}, false, 200, []string{"The answer is 4."}, ""},
-		"usage": {
-			scripted.Text("x").Using(scripted.Usage{InputTokens: 1, OutputTokens: 2, CacheReadInputTokens: 3, CacheCreationInputTokens: 4}), false, 200,
-			[]string{`"usage":{"input_tokens":1,"output_tokens":2,"cache_read_input_tokens":3,"cache_creation_input_tokens":4}`},
-			"",
-		},
-		"529":          {scripted.Overloaded(), true, 529, []string{"overloaded_error"}, ""},
-		"401":          {scripted.Unauthorized(), true, 401, []string{"authentication_error"}, ""},
-		"no credit":    {scripted.NoCredit(), true, 400, []string{"credit balance is too low"}, ""},
-		"raw HTML":     {scripted.Raw(200, "text/html", "<html>"), true, 200, []string{"<html>"}, "event"},
-		"stream error": {scripted.Text("a").Failing("overloaded_error"), true, 200, []string{"content_block_stop", "event: error", "overloaded_error"}, "message_delta"},
-	} {
+	for name, tc := range answers {
 		t.Run(name, func(t *testing.T) {
 			model := scripted.New(t)
 			model.Queue(tc.answer)
