@@ -116,8 +116,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.Serv
 // Run serves on ln until ctx ends. Then it takes no more connections, closes every socket with CloseDraining,
 // answers the requests that wait, and gives the others a bounded time to finish. It closes ln.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
+	var unused fresh
 	srv := &http.Server{
 		Handler:           s,
+		ConnState:         unused.note,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		WriteTimeout:      writeTimeout,
@@ -136,6 +138,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	bound, stop := context.WithTimeout(context.WithoutCancel(ctx), s.o.Drain)
 	defer stop()
 	s.drain(CloseDraining)
+	unused.close()
 	if err := srv.Shutdown(bound); err != nil {
 		s.log.WarnContext(ctx, "requests cut at shutdown", "err", err)
 		srv.Close()

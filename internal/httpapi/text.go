@@ -44,7 +44,7 @@ func (c *checker) value() {
 	case '[':
 		c.array()
 	case '"':
-		c.string()
+		c.note(c.string())
 	default: // a number or a word: to the next delimiter
 		for c.at < len(c.raw) && !strings.ContainsRune(",]} \t\r\n", rune(c.raw[c.at])) {
 			c.at++
@@ -62,9 +62,10 @@ func (c *checker) object() {
 			c.space()
 		}
 		from := c.at
-		c.string()
+		bad := c.string()
 		key := c.raw[from:c.at]
 		c.path[len(c.path)-1] = step{key: key}
+		c.note(bad)
 		if name := unquote(key); seen[name] {
 			c.twin = c.fault(c.twin, "must not be given twice")
 		} else {
@@ -92,41 +93,42 @@ func (c *checker) array() {
 	c.path = c.path[:len(c.path)-1]
 }
 
-// string passes over a string with its quotes.
-func (c *checker) string() {
+// string passes over a string with its quotes and returns its first fault, "" without one.
+func (c *checker) string() (bad string) {
 	for c.at++; c.raw[c.at] != '"'; {
+		from, size, must := c.at, 1, ""
 		switch b := c.raw[c.at]; {
 		case b == '\\' && c.raw[c.at+1] == 'u':
-			c.escape()
+			size, must = c.escape()
 		case b == '\\':
-			c.at += 2
-		case b < utf8.RuneSelf:
-			c.at++
-		default:
-			r, size := utf8.DecodeRune(c.raw[c.at:])
-			if r == utf8.RuneError && size == 1 {
-				c.text = c.fault(c.text, "must be valid UTF-8: see byte %d of the body", c.at)
+			size = 2
+		case b >= utf8.RuneSelf:
+			var r rune
+			if r, size = utf8.DecodeRune(c.raw[c.at:]); r == utf8.RuneError && size == 1 {
+				must = "must be valid UTF-8"
 			}
-			c.at += size
+		}
+		c.at += size
+		if must != "" && bad == "" {
+			bad = fmt.Sprintf("%s: see byte %d of the body", must, from)
 		}
 	}
 	c.at++
+	return bad
 }
 
-// escape passes over \uXXXX, or over two of them that are a pair (RFC 8259 §7).
-func (c *checker) escape() {
+// escape measures \uXXXX, or two of them that are a pair (RFC 8259 §7).
+func (c *checker) escape() (size int, must string) {
 	u := c.unit(c.at)
-	switch {
-	case u >= 0xD800 && u < 0xDC00 && c.raw[c.at+6] == '\\' && c.raw[c.at+7] == 'u':
-		if low := c.unit(c.at + 6); low >= 0xDC00 && low < 0xE000 {
-			c.at += 12
-			return
-		}
-		fallthrough
-	case u >= 0xD800 && u < 0xE000:
-		c.text = c.fault(c.text, "must not hold half of a surrogate pair: see byte %d of the body", c.at)
+	if u < 0xD800 || u >= 0xE000 {
+		return 6, ""
 	}
-	c.at += 6
+	if u < 0xDC00 && c.raw[c.at+6] == '\\' && c.raw[c.at+7] == 'u' {
+		if low := c.unit(c.at + 6); low >= 0xDC00 && low < 0xE000 {
+			return 12, ""
+		}
+	}
+	return 6, "must not hold half of a surrogate pair"
 }
 
 // unit is the number in \uXXXX at a place. The JSON is valid, so the digits are there.
@@ -141,11 +143,18 @@ func (c *checker) space() {
 	}
 }
 
-func (c *checker) fault(faults []error, format string, args ...any) []error {
+// note keeps a fault of text, if there is one.
+func (c *checker) note(must string) {
+	if must != "" {
+		c.text = c.fault(c.text, must)
+	}
+}
+
+func (c *checker) fault(faults []error, must string) []error {
 	if len(faults) >= maxFaults {
 		return faults
 	}
-	return append(faults, job.FieldError{Pointer: c.pointer(), Must: fmt.Sprintf(format, args...)})
+	return append(faults, job.FieldError{Pointer: c.pointer(), Must: must})
 }
 
 // pointer is the place of the current value (RFC 6901), no longer than an answer shows.

@@ -1,0 +1,241 @@
+package httpapi_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"sandpiper/internal/httpapi"
+	"sandpiper/internal/store/storetest"
+)
+
+// handshakeStatus asks for a WebSocket and says what came back.
+func (h *house) handshakeStatus(path string) int {
+	h.t.Helper()
+	conn, res, err := websocket.Dial(h.t.Context(), "ws"+strings.TrimPrefix(h.url, "http")+path, nil)
+	if err == nil {
+		conn.CloseNow()
+	}
+	if res == nil {
+		h.t.Fatal(err)
+	}
+	return res.StatusCode
+}
+
+func TestASocketSeesWhatIsSubmittedAfterItOpened(t *testing.T) {
+	h := newHouse(t)
+	before := h.submit("ann")
+	conn := h.dial("?userId=ann")
+	h.submit("bob")
+	id := h.submit("ann")
+	if m := next(t, conn); m.JobID != id || m.Seq != 1 || m.Type != "state" || m.State != "queued" {
+		t.Errorf("first message %+v, want seq 1 of %s", m, id)
+	}
+	h.finish(before)
+	seqs := map[string]int64{id: 1, before: 1}
+	for done := 0; done < 2; { // the socket stays open after the first done
+		m := next(t, conn)
+		if seqs[m.JobID]++; m.Seq != seqs[m.JobID] || m.TS == 0 || m.Cursor == "" {
+			t.Fatalf("%+v, want seq %d", m, seqs[m.JobID])
+		}
+		if m.Type == "done" {
+			if done++; done == 1 {
+				h.finish(id)
+			}
+		}
+	}
+}
+
+func TestASocketResumes(t *testing.T) {
+	h := newHouse(t)
+	c := storetest.Claimed(t, h.store)
+	last := h.write(c, c.Job.LastSeq, 5)
+	h.submit("bob")
+	other := h.submit("ann")
+
+	conn := h.dial(fmt.Sprintf("?jobId=%s&after=%d", c.Job.ID, last-2))
+	if m := next(t, conn); m.Seq != last-1 {
+		t.Errorf("after a seq: %+v, want seq %d", m, last-1)
+	}
+	m := next(t, conn)
+	for _, query := range []string{"?userId=ann&after=" + m.Cursor, "?userId=ann&jobId=" + other + "&after=0"} {
+		if got := next(t, h.dial(query)); got.JobID != other || got.Seq != 1 {
+			t.Errorf("%s: %+v, want seq 1 of %s", query, got, other)
+		}
+	}
+	from := next(t, h.dial("?jobId="+c.Job.ID+"&after=0"))
+	if from.Seq != 1 || from.SandboxID != "" {
+		t.Errorf("after 0: %+v, want seq 1", from)
+	}
+}
+
+func TestTheOperatorSeesEveryone(t *testing.T) {
+	h := newHouse(t)
+	conn := h.dial("")
+	for _, user := range []string{"ann", "bob"} {
+		if id := h.submit(user); next(t, conn).JobID != id {
+			t.Errorf("the operator misses %s of %s", id, user)
+		}
+	}
+}
+
+func TestWhatAClientSaysIsPassedOver(t *testing.T) {
+	h := newHouse(t)
+	conn := h.dial("?userId=ann")
+	for _, words := range []string{"ping", "", `{"type":"subscribe"}`} {
+		if err := conn.Write(t.Context(), websocket.MessageText, []byte(words)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if id := h.submit("ann"); next(t, conn).JobID != id {
+		t.Errorf("misses %s", id)
+	}
+	if err := conn.Close(websocket.StatusNormalClosure, "bye"); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func TestASocketIsClosedWithTheNextStepWhenTheServerStops(t *testing.T) {
+	h := newHouse(t)
+	conn := h.dial("?userId=ann")
+	h.submit("ann")
+	next(t, conn)
+	silent := h.dial("?userId=ann") // never reads: must not hold up the end
+	_ = silent
+	closed := make(chan error, 1)
+	go func() {
+		_, _, err := conn.Read(t.Context())
+		closed <- err
+	}()
+	began := time.Now()
+	if err := h.stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("draining took %v", took)
+	}
+	var end websocket.CloseError
+	if err := <-closed; !asClose(err, &end) || end.Code != httpapi.CloseDraining.Code || end.Reason != httpapi.CloseDraining.Reason {
+		t.Errorf("closed with %v, want %v", err, httpapi.CloseDraining)
+	}
+	if _, err := net.DialTimeout("tcp", h.addr, time.Second); err == nil {
+		t.Error("the server still takes connections")
+	}
+}
+
+func asClose(err error, end *websocket.CloseError) bool {
+	if end.Code = websocket.CloseStatus(err); end.Code < 0 {
+		return false
+	}
+	_, reason, _ := strings.Cut(err.Error(), `reason = "`)
+	end.Reason, _, _ = strings.Cut(reason, `"`)
+	return true
+}
+
+func TestAClientThatDoesNotAnswerPingsIsClosed(t *testing.T) {
+	h := newHouse(t, func(_ *httpapi.Deps, o *httpapi.Options) {
+		o.Ping, o.WriteWait = 10*time.Millisecond, 50*time.Millisecond
+	})
+	raw := h.rawSocket("/ws?userId=ann")
+	raw.SetReadDeadline(time.Now().Add(10 * time.Second))
+	frames := make([]byte, 0, 1024)
+	buf := make([]byte, 1024)
+	for { // a client that reads, and never says a word
+		n, err := raw.Read(buf)
+		if frames = append(frames, buf[:n]...); err != nil {
+			break
+		}
+	}
+	if want := httpapi.CloseSilent; !strings.Contains(string(frames), string([]byte{byte(want.Code >> 8), byte(want.Code & 0xff)})+want.Reason) {
+		t.Errorf("closed without %v: %q", want, frames)
+	}
+}
+
+func TestAClientThatDoesNotReadIsCutOffAndHoldsUpNobody(t *testing.T) {
+	h := newHouse(t, func(_ *httpapi.Deps, o *httpapi.Options) { o.WriteWait = 200 * time.Millisecond })
+	c := storetest.Claimed(t, h.store)
+	stuck := h.rawSocket("/ws?userId=ann")
+	good := h.dial("?userId=ann")
+	after := c.Job.LastSeq
+	gone := make(chan struct{})
+	go func() { // the server closes on it: seen by writing, since it does not read
+		defer close(gone)
+		for {
+			if _, err := stuck.Write([]byte{0x8a, 0x80, 0, 0, 0, 0}); err != nil { // an unasked pong, every while
+				return
+			}
+			select {
+			case <-t.Context().Done():
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
+	for open := true; open; {
+		after = h.writeBig(c, after, 20)
+		for range 20 {
+			next(t, good)
+		}
+		select {
+		case <-gone:
+			open = false
+		default:
+		}
+	}
+}
+
+// rawSocket opens a WebSocket by hand and reads nothing after the handshake.
+func (h *house) rawSocket(path string) net.Conn {
+	h.t.Helper()
+	conn, err := net.Dial("tcp", h.addr)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { conn.Close() })
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, h.addr)
+	head := make([]byte, 0, 512)
+	for !strings.HasSuffix(string(head), "\r\n\r\n") {
+		b := make([]byte, 1)
+		if _, err := conn.Read(b); err != nil {
+			h.t.Fatal(err)
+		}
+		head = append(head, b...)
+	}
+	if !strings.HasPrefix(string(head), "HTTP/1.1 101 ") {
+		h.t.Fatalf("handshake: %q", head)
+	}
+	return conn
+}
+
+func TestManySocketsComeAndGo(t *testing.T) {
+	h := newHouse(t)
+	for range 50 {
+		ctx, stop := context.WithCancel(t.Context())
+		conn, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(h.url, "http")+"/ws", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop() // some are cut before they read, at once
+		conn.CloseNow()
+	}
+	if err := h.stop(); err != nil { // waits for every socket
+		t.Error(err)
+	}
+}
+
+func TestASocketSpeaksToWebSocketClientsOnly(t *testing.T) {
+	h := newHouse(t)
+	for name, drop := range map[string]string{"no upgrade": "Upgrade", "no connection": "Connection", "no key": "Sec-WebSocket-Key", "no version": "Sec-WebSocket-Version"} {
+		a := h.get("/ws", handshake(drop, "x")...)
+		if a.status != http.StatusUpgradeRequired {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}
