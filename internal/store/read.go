@@ -22,23 +22,14 @@ func (s *Store) Job(ctx context.Context, c auth.Caller, id string) (job.Job, err
 // Jobs lists c's jobs, newest first, without their inputs. next is the cursor of the following page, "" after the
 // last one. job.ErrBadCursor: f.Cursor is none of these.
 func (s *Store) Jobs(ctx context.Context, c auth.Caller, f JobFilter) (items []job.Job, next string, err error) {
-	var w where
-	w.visible(c, "j.")
-	w.unless(`j.state = ?`, string(f.State))
-	w.unless(`j.batch_id = ?`, f.BatchID)
-	w.unless(`j.user_id = ?`, f.UserID)
-	if f.Cursor != "" {
-		before, err := decodeCursor(jobsCursor, f.Cursor)
-		if err != nil {
-			return nil, "", wrap(err, "list jobs")
-		}
-		w.and(`j.number < ?`, before)
-	}
 	if f.Limit <= 0 {
 		f.Limit = 50
 	}
-	rows, err := s.reads.query(ctx, `SELECT x'', `+jobColumns+` FROM jobs j LEFT JOIN results r ON r.job_id = j.id`+
-		w.sql()+` ORDER BY j.number DESC`+w.limit(f.Limit+1, 0), w.args...)
+	query, args, err := jobsQuery(c, f)
+	if err != nil {
+		return nil, "", wrap(err, "list jobs")
+	}
+	rows, err := s.reads.query(ctx, query, args...)
 	page, err := collect(rows, err, scanJob)
 	if err != nil {
 		return nil, "", wrap(err, "list jobs")
@@ -51,6 +42,25 @@ func (s *Store) Jobs(ctx context.Context, c auth.Caller, f JobFilter) (items []j
 		items = append(items, r.Job)
 	}
 	return items, next, nil
+}
+
+// jobsQuery asks for one job more than the limit.
+func jobsQuery(c auth.Caller, f JobFilter) (string, []any, error) {
+	var w where
+	w.visible(c, "j.", f.UserID, f.BatchID != "")
+	w.unless(`j.state = ?`, string(f.State))
+	if f.BatchID != "" {
+		w.and(`j.batch_id <> '' AND j.batch_id = ?`, f.BatchID) // the index of batches has no others
+	}
+	if f.Cursor != "" {
+		before, err := decodeCursor(jobsCursor, f.Cursor)
+		if err != nil {
+			return "", nil, err
+		}
+		w.and(`j.number < ?`, before)
+	}
+	return `SELECT x'', ` + jobColumns + ` FROM jobs j LEFT JOIN results r ON r.job_id = j.id` +
+		w.sql() + ` ORDER BY j.number DESC` + w.limit(f.Limit+1, 0), w.args, nil
 }
 
 // Running counts the jobs that a worker holds or held when it died.

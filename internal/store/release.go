@@ -34,11 +34,12 @@ func (t *tx) release(ctx context.Context, h *head, giveUp string) error {
 	return t.wakeNext(ctx, h)
 }
 
+const nextOfSandbox = `SELECT number FROM jobs WHERE state = 'queued' AND sandbox_id = $1 AND sandbox_id <> '' AND id <> $2
+	ORDER BY priority, run_after, number LIMIT 1`
+
 // wakeNext wants a hint for the next job that waits for the sandbox: its last one was dropped, because it was busy.
 func (t *tx) wakeNext(ctx context.Context, h *head) error {
-	_, err := t.exec(ctx, `UPDATE jobs SET pushed_at = 0 WHERE number = (SELECT number FROM jobs
-		WHERE state = 'queued' AND sandbox_id = $1 AND sandbox_id <> '' AND id <> $2
-		ORDER BY priority, run_after, number LIMIT 1)`, h.sandboxID, h.id)
+	_, err := t.exec(ctx, `UPDATE jobs SET pushed_at = 0 WHERE number = (`+nextOfSandbox+`)`, h.sandboxID, h.id)
 	if err != nil {
 		return fmt.Errorf("wake the next job of sandbox %s: %w", h.sandboxID, err)
 	}

@@ -65,7 +65,7 @@ func (s *Store) Sandbox(ctx context.Context, c auth.Caller, id string) (job.Sand
 // Sandboxes lists c's sandboxes that are not gone, newest first. A limit of 0 means 50.
 func (s *Store) Sandboxes(ctx context.Context, c auth.Caller, limit int) ([]job.Sandbox, error) {
 	var w where
-	w.visible(c, "")
+	w.visible(c, "", "", false)
 	w.and(`state <> ?`, string(job.SandboxGone))
 	rows, err := s.reads.query(ctx, `SELECT `+sandboxColumns+` FROM sandboxes`+w.sql()+
 		` ORDER BY number DESC`+w.limit(limit, 50), w.args...)

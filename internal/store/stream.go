@@ -50,22 +50,25 @@ func (s *Store) Events(ctx context.Context, c auth.Caller, jobID string, after i
 // Stream reads the events in a scope with a position above after, in order, those that c may see only. A limit of 0
 // means 200.
 func (s *Store) Stream(ctx context.Context, c auth.Caller, sc Scope, after int64, limit int) ([]job.Event, error) {
+	query, args := streamQuery(c, sc, after, limit)
+	rows, err := s.reads.query(ctx, query, args...)
+	events, err := collect(rows, err, scanEvent)
+	return events, wrap(err, "read events")
+}
+
+func streamQuery(c auth.Caller, sc Scope, after int64, limit int) (string, []any) {
 	var w where
-	w.visible(c, "")
+	w.visible(c, "", sc.UserID, sc.JobID != "" || sc.BatchID != "")
 	w.unless(`job_id = ?`, sc.JobID)
-	w.unless(`user_id = ?`, sc.UserID)
-	w.unless(`batch_id = ?`, sc.BatchID)
 	if sc.BatchID != "" {
-		w.parts = append(w.parts, `batch_id <> ''`) // the index of batches has no others
+		w.and(`batch_id <> '' AND batch_id = ?`, sc.BatchID) // the index of batches has no others
 	}
 	w.and(`position > ?`, after)
 	order := ` ORDER BY position`
 	if sc.JobID != "" {
 		order = ` ORDER BY seq` // the same order within a job, and the index has it
 	}
-	rows, err := s.reads.query(ctx, `SELECT `+eventColumns+` FROM events`+w.sql()+order+w.limit(limit, manyEvents), w.args...)
-	events, err := collect(rows, err, scanEvent)
-	return events, wrap(err, "read events")
+	return `SELECT ` + eventColumns + ` FROM events` + w.sql() + order + w.limit(limit, manyEvents), w.args
 }
 
 // Head is the position of the newest event, 0 without one. What is submitted after it is read comes after it.

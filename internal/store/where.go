@@ -19,12 +19,23 @@ func (w *where) and(part string, arg any) {
 	w.parts = append(w.parts, strings.Replace(part, "?", fmt.Sprintf("$%d", len(w.args)), 1))
 }
 
-// visible keeps what c may see, as auth.Caller.Sees says. of is the table's name with a dot, or "".
-func (w *where) visible(c auth.Caller, of string) {
-	w.and(of+`tenant = ?`, c.Tenant)
-	if !c.Operator || c.UserID != "" {
-		w.and(of+`user_id = ?`, c.UserID)
+// visible keeps what c may see, as auth.Caller.Sees says, and of that what belongs to user unless that is "". of is the
+// table's name with a dot, or "". narrowed says that another condition, with an index of its own, finds fewer rows.
+func (w *where) visible(c auth.Caller, of, user string, narrowed bool) {
+	everyone := c.Operator && c.UserID == ""
+	column := func(name string) string {
+		if narrowed || (everyone && user == "") {
+			// COALESCE keeps the planner off the indexes that begin with tenant and user: it would find all rows of
+			// the tenant there and sort them, where the other order stops at the limit.
+			return `COALESCE(` + of + name + `, '') = ?`
+		}
+		return of + name + ` = ?`
 	}
+	w.and(column("tenant"), c.Tenant)
+	if !everyone {
+		w.and(column("user_id"), c.UserID)
+	}
+	w.unless(column("user_id"), user)
 }
 
 // unless adds a part when arg is set.
