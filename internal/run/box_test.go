@@ -30,7 +30,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type box struct {
 	t    testing.TB
 	home string
-	env  []string // besides the usual
+	env  []string // of launches, besides the usual
+
+	oneShotEnv []string // of one-shot commands
 
 	mu    sync.Mutex
 	calls []string
@@ -122,7 +124,7 @@ func (b *box) Execute(ctx context.Context, e daytona.Execute) (daytona.Executed,
 	b.count("execute")
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
-	c := b.shell(ctx, nil, "-s")
+	c := b.shell(ctx, b.oneShotEnv, "-s")
 	c.Stdin = strings.NewReader(e.Command)
 	out, err := c.CombinedOutput()
 	return daytona.Executed{ExitCode: c.ProcessState.ExitCode(), Output: string(out)}, notExit(err)

@@ -44,22 +44,28 @@ recorded() {
 
 # family: this script and its parents, in CHAIN, and in HOUSE the sandbox's daemon: the process that all others in
 # the sandbox descend from. It has to prove itself, because what is below it and young may be killed, and where a
-# sandbox has no process table of its own the machine's other processes are in sight: it is the farthest parent whose
-# environment has this sandbox's id. If the environment of process 1 may not be read, a host name that is the
-# sandbox's id, in a process table that is not the machine's own (whose inode number the kernel fixes), will do.
+# sandbox has no process table of its own the machine's other processes are in sight. Proofs, for one of our parents:
+# its environment has this sandbox's id; or its command line is "… sandbox <id>" (our local daemon, whose environment
+# may not be read); or it is process 1 of a process table that is not the machine's own (whose inode number the kernel
+# fixes), on a host that has the sandbox's id for its name.
 family() {
   CHAIN=" $$ " HOUSE=
-  local p=$$ mine=DAYTONA_SANDBOX_ID=${DAYTONA_SANDBOX_ID-} name= table
+  local p=$$ mine=${DAYTONA_SANDBOX_ID-} known name= table words
   while fields "$p" && p=$PARENT && ((p > 0)); do CHAIN+="$p "; done
-  [[ -n ${DAYTONA_SANDBOX_ID-} ]] || return 0
-  for p in $CHAIN; do
-    [[ $p != "$$" ]] && grep -qzxFs -- "$mine" "/proc/$p/environ" && HOUSE=$p
-  done
+  [[ -n $mine ]] || return 0
+  set -- ${CHAIN#" $$ "}
+  (($#)) || return 0
+  set -- "${@/#//proc/}"
+  known=$(grep -lzxFs -- "DAYTONA_SANDBOX_ID=$mine" "${@/%//environ}")
+  for p in ${CHAIN#" $$ "}; do
+    words=()
+    mapfile -d '' -t words < "/proc/$p/cmdline"
+    [[ $known/ == *"/proc/$p/environ"* || "${#words[@]} ${words[*]:1}" == "3 sandbox $mine" ]] && HOUSE=$p
+  done 2>/dev/null
   read -r name < /proc/sys/kernel/hostname
   table=$(readlink /proc/self/ns/pid)
-  if [[ $CHAIN == *' 1 ' && $name == "$DAYTONA_SANDBOX_ID" && -n $table && $table != 'pid:[4026531836]' ]]; then
-    HOUSE=1
-  fi
+  [[ $CHAIN == *' 1 ' && $name == "${mine:0:63}" && -n $table && $table != 'pid:[4026531836]' ]] && HOUSE=1
+  return 0
 }
 
 # marked: the living processes whose environment has the run's id, in MARKED; this script's own are left out.

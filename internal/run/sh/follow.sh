@@ -46,16 +46,29 @@ await() {
   until over || ! left; do doze /dev/null 0; done
 }
 
-# doze FILE POSITION: until FILE has bytes behind POSITION, or the keeper ends, or LEFT is over. tail wakes on a
-# write and looks for the process every 40 ms; it costs a third of what a loop of naps in the shell does.
+# doze FILE POSITION: until FILE has bytes behind POSITION, or the keeper has ended, or LEFT is over. It waits in the
+# kernel: tail for a write, flock for the file that the keeper holds locked as long as it lives (even a zombie has let go
+# of it, while its pid is still taken). Whichever is first writes to a pipe. A command without its keeper is watched by
+# its pid, every 40 ms.
 doze() {
-  local tail who=$KEEPER
-  alive "$KEEPER" "$KEEPER_START" || who=$COMMAND
-  [[ -n $who ]] || { nap 0.02; return; }
-  exec {tail}< <(exec tail -c "+$(($2 + 1))" -s 0.04 -f --pid="$who" "$1")
-  read -r -n 1 -t "$LEFT" -u "$tail"
-  kill "$!"
-  exec {tail}<&-
+  local bell pids=()
+  if alive "$KEEPER" "$KEEPER_START"; then
+    exec {bell}<> <(:)
+    flock -s held echo >&"$bell" &
+    pids+=($!)
+    tail -c "+$(($2 + 1))" -s 1 -f --pid=$$ "$1" >&"$bell" &
+    pids+=($!)
+  elif [[ -n $COMMAND ]]; then
+    exec {bell}< <(exec tail -c "+$(($2 + 1))" -s 0.04 -f --pid="$COMMAND" "$1")
+    pids+=($!)
+  else
+    nap 0.02
+    return
+  fi
+  read -r -n 1 -t "$LEFT" -u "$bell"
+  kill "${pids[@]}"
+  wait "${pids[@]}"
+  exec {bell}<&-
 }
 
 # clean ends what the run left behind, once, and one reader at a time: readers would end each other.

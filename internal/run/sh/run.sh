@@ -60,8 +60,9 @@ others_closed() {
 keep() {
   cd "$base/runs/$id" || exit 1
   # Whoever ends the sandbox gently should find the command's own end here: only a kill ends the keeper.
-  trap 'poked=1' HUP TERM
+  trap 'poked=1' HUP INT QUIT TERM
   local code boot poked=1 guard
+  exec {HELD}> held && flock -x "$HELD" # readers wait for this lock: it goes with the keeper, however that ends
   fields $$
   read -r boot < /proc/sys/kernel/random/boot_id
   printf 'keeper %s %s\nboot %s\n' $$ "$START" "$boot" > pid || exit 1 # nothing was asked yet
@@ -87,7 +88,7 @@ keep() {
 # environment finds what the command must not inherit, in DROP: all but a short list and the launch's own. A name that
 # no shell variable can have (A-B, BASH_FUNC_x%%) can only be dropped by env. Values are in no command line.
 environment() {
-  local name kept=" PATH HOME LANG USER_ID ANTHROPIC_API_KEY SANDPIPER_RUN "
+  local name kept=" PATH HOME LANG TMPDIR USER_ID ANTHROPIC_API_KEY SANDPIPER_RUN "
   mapfile -d '' -t EXTRA < "$by/env"
   for name in "${EXTRA[@]}"; do kept+="${name%%=*} "; done
   DROP=(-u PWD -u OLDPWD -u SHLVL -u _)
@@ -102,7 +103,8 @@ environment() {
 # ignores SIGINT otherwise.
 command_line() {
   local pair
-  trap - HUP TERM INT QUIT
+  trap - HUP INT QUIT TERM
+  exec {HELD}>&-
   cd "$HOME/workspace" || exit 1
   for pair in "${EXTRA[@]}"; do export -- "$pair"; done
   exec env "${DROP[@]}" setsid "${argv[@]}"
@@ -110,7 +112,8 @@ command_line() {
 
 # guard ends a command that nobody ended in time: all workers may be dead. It goes when the command goes.
 guard() {
-  trap - HUP TERM
+  trap - HUP INT QUIT TERM
+  exec {HELD}>&-
   local until=$((SECONDS + limit))
   while ((SECONDS < until)); do
     nap 2
