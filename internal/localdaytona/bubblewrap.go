@@ -30,11 +30,7 @@ func (i isolation) args(box, id, claude, mode string) ([]string, error) {
 	a = append(a, topLevel()...)
 	a = append(a, etc(i.etc)...)
 	a = append(a, "--proc", "/proc", "--dev", "/dev")
-	if i.name == bubblewrap {
-		// Only the daemon is root here, and it never opens what a prompt names with root's rights; still, these
-		// would change the whole machine.
-		a = append(a, "--ro-bind", "/proc/sys", "/proc/sys", "--ro-bind-try", "/dev/null", "/proc/sysrq-trigger")
-	}
+	a = append(a, protectProc()...)
 	a = append(a,
 		"--perms", "0755", "--dir", "/home", "--bind", filepath.Join(box, "home"), homeInside,
 		"--bind", filepath.Join(box, "tmp"), "/tmp",
@@ -67,6 +63,16 @@ func (i isolation) privileges() []string {
 		"--unshare-user", "--uid", fmt.Sprint(daytonaUser.UID), "--gid", fmt.Sprint(daytonaUser.GID), "--disable-userns",
 		"--cap-drop", "ALL",
 	}
+}
+
+// protectProc covers what would change the whole machine. Files there are root's to write without any capability, and
+// root started by root, also under another number in a user namespace, is still root to them.
+func protectProc() []string {
+	a := []string{"--ro-bind", "/proc/sys", "/proc/sys"}
+	if _, err := os.Stat("/proc/sysrq-trigger"); err == nil {
+		a = append(a, "--ro-bind", os.DevNull, "/proc/sysrq-trigger")
+	}
+	return a
 }
 
 // topLevel makes /bin, /sbin and the libraries as they are on this machine: links into /usr, or folders.

@@ -57,8 +57,9 @@ func candidates(bwrap, etc string) []isolation {
 	return []isolation{userns}
 }
 
-// chooseIsolation tries what works on this machine. The answer "none" comes with the reason.
-func chooseIsolation(dir, claude string) (isolation, string) {
+// chooseIsolation tries what works on this machine; only is the one way to try, or "". The answer "none" comes with
+// the reason.
+func chooseIsolation(dir, claude, only string) (isolation, string) {
 	none := isolation{name: withoutIsolate}
 	bwrap, err := exec.LookPath("bwrap")
 	if err != nil {
@@ -70,6 +71,9 @@ func chooseIsolation(dir, claude string) (isolation, string) {
 	}
 	var reasons []string
 	for _, i := range candidates(bwrap, etc) {
+		if only != "" && i.name != only {
+			continue
+		}
 		err := i.probe(dir, claude)
 		if err == nil {
 			return i, ""

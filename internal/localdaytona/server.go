@@ -24,7 +24,7 @@ type Options struct {
 
 	Snapshot  string           // name of the one active snapshot; "" means "sandpiper"
 	Workspace []WorkspaceEntry // what a new sandbox's home holds
-	Isolation string           // "auto" (also ""): the best that works here; "none": the fallback
+	Isolation string           // "auto" (also ""): the best that works here; else one of what Isolation answers, and no other
 	TurnEvery time.Duration    // how often auto-stop looks; 0 means 10 s, as on the platform
 	Log       *slog.Logger     // nil means slog.Default()
 }
@@ -97,17 +97,21 @@ func (s *Server) openFolders() (err error) {
 }
 
 func (s *Server) chooseIsolation() error {
-	switch s.o.Isolation {
-	case "none":
+	want := cmp.Or(s.o.Isolation, "auto")
+	switch want {
+	case withoutIsolate:
 		s.isolation = isolation{name: withoutIsolate}
-	case "", "auto":
+	case "auto":
 		var why string
-		s.isolation, why = chooseIsolation(s.o.Dir, s.o.Claude)
+		s.isolation, why = chooseIsolation(s.o.Dir, s.o.Claude, "")
 		if why != "" {
 			s.log.Warn("local sandboxes are not isolated: what runs in them can do what this user can do", "why", why)
 		}
 	default:
-		return fmt.Errorf("open the local Daytona: isolation is %q, want auto or none", s.o.Isolation)
+		var why string
+		if s.isolation, why = chooseIsolation(s.o.Dir, s.o.Claude, want); s.isolation.name != want {
+			return fmt.Errorf("open the local Daytona: isolation %q does not work here: %s", want, cmp.Or(why, "there is no such way"))
+		}
 	}
 	s.log.Info("local Daytona isolates sandboxes", "isolation", s.isolation.name)
 	return nil

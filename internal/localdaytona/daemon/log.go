@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -43,9 +44,8 @@ func (l *outputLog) drain(r io.Reader, mark []byte) error {
 	atStart := true // of a line
 	for {
 		line, err := in.ReadSlice('\n')
-		if len(line) > 0 {
-			out = append(out, mark...)
-			out = appendWithoutNUL(out, line)
+		if line = withoutNUL(line); len(line) > 0 {
+			out = append(append(out, mark...), line...)
 			atStart = line[len(line)-1] == '\n'
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
@@ -68,15 +68,12 @@ func (l *outputLog) drain(r io.Reader, mark []byte) error {
 	}
 }
 
-func appendWithoutNUL(dst, line []byte) []byte {
-	for {
-		i := bytes.IndexByte(line, 0)
-		if i < 0 {
-			return append(dst, line...)
-		}
-		dst = append(dst, line[:i]...)
-		line = line[i+1:]
+// withoutNUL drops NUL bytes in place.
+func withoutNUL(line []byte) []byte {
+	if bytes.IndexByte(line, 0) < 0 {
+		return line
 	}
+	return slices.DeleteFunc(line, func(b byte) bool { return b == 0 })
 }
 
 func (l *outputLog) append(b []byte) error {

@@ -19,8 +19,9 @@ import (
 // Grace is how long the processes of a sandbox have between TERM and KILL when it stops.
 const Grace = 3 * time.Second
 
-// Tuning is the environment of a daemon's own process: it idles nearly always and must stay small.
-var Tuning = []string{"GOMAXPROCS=2", "GOGC=25", "GOMEMLIMIT=64MiB"}
+// Tuning is the environment of a daemon's own process: it idles nearly always and must stay small. GORACE is read by
+// binaries with the race detector only, which else sleep a second before they exit.
+var Tuning = []string{"GOMAXPROCS=2", "GOGC=25", "GOMEMLIMIT=64MiB", "GORACE=atexit_sleep_ms=0"}
 
 // Main is the whole life of a daemon: it serves the toolbox until it is told to stop. It answers the exit code.
 func Main() int {
