@@ -25,6 +25,7 @@ run: build ## everything on this machine, and a first PROMPT; ONCE=1 exits after
 	@exec bin/sandpiper up --try $(if $(ONCE),--once)
 
 build: ## the three commands, into bin/
+	@[ -x bin/sandpiper ] || echo "building (the first time it takes a minute or two)"
 	@go build -o bin/ ./cmd/...
 
 test: ## every test, race detector on, none skipped; installs what it needs
