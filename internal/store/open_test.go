@@ -8,12 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"sandpiper/internal/store"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestOpenLocksTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b?c#d%.db")

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"sandpiper/internal/store"
@@ -9,10 +10,10 @@ import (
 )
 
 func TestSQLite(t *testing.T) {
-	paths := map[*store.Store]string{} // :: open store → its file
+	var paths sync.Map // :: open store → its file
 	open := func(t testing.TB, path string) *store.Store {
 		s := storetest.OpenSQLite(t, path)
-		paths[s] = path
+		paths.Store(s, path)
 		return s
 	}
 	storetest.Run(t, storetest.Fixture{
@@ -21,7 +22,8 @@ func TestSQLite(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			return open(t, paths[s])
+			path, _ := paths.Load(s)
+			return open(t, path.(string))
 		},
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"sandpiper/internal/store"
 )
 
-// Fixture opens one engine. Path, for Reopen, names one database for as long as the test runs.
+// Fixture opens one engine. Its functions are called by many goroutines.
 type Fixture struct {
 	New    func(t testing.TB) *store.Store                 // a new, empty store, closed by the test's cleanup
 	Reopen func(t testing.TB, s *store.Store) *store.Store // closes s and opens the same database again
@@ -19,7 +19,10 @@ func Run(t *testing.T, f Fixture) {
 		sandboxFacts, dispatchFacts, readFacts, newsFacts, houseFacts, racingFacts, randomFacts,
 	} {
 		for _, tc := range part {
-			t.Run(tc.name, func(t *testing.T) { tc.check(t, f.New(t)) })
+			t.Run(tc.name, func(t *testing.T) {
+				t.Parallel() // most of the time goes by in waiting for the disk
+				tc.check(t, f.New(t))
+			})
 		}
 	}
 	t.Run("what was committed is there after a new start", func(t *testing.T) { reopenKeeps(t, f) })
