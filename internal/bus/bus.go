@@ -13,10 +13,12 @@ import (
 
 // Options are what a bus may be told. Zero values are good defaults.
 type Options struct {
-	Channel string        // "" means "sandpiper:news"
-	Pending int           // news that may wait for Redis before more is dropped; 0 means 1,024
-	Buffer  int           // news that may wait for one listener; 0 means 64
-	Quiet   time.Duration // the subscription is tried with a ping after so much silence; 0 means 3 s
+	Channel string // "" means "sandpiper:news"
+	Pending int    // news that may wait for Redis before more is dropped; 0 means 1,024
+	// Patience is how long one group of news may take on its way to Redis before it is dropped; 0 means 200 ms.
+	Patience time.Duration
+	Buffer   int           // news that may wait for one listener; 0 means 64
+	Quiet    time.Duration // the subscription is tried with a ping after so much silence; 0 means 3 s
 }
 
 // Bus carries news between the processes of one installation.
@@ -35,6 +37,7 @@ type Bus struct {
 func New(client redis.UniversalClient, o Options) *Bus {
 	o.Channel = cmp.Or(o.Channel, "sandpiper:news")
 	o.Pending = cmp.Or(o.Pending, 1024)
+	o.Patience = cmp.Or(o.Patience, 200*time.Millisecond)
 	o.Buffer = cmp.Or(o.Buffer, 64)
 	o.Quiet = cmp.Or(o.Quiet, 3*time.Second)
 	return &Bus{

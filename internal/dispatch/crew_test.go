@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"sandpiper/internal/auth"
 	"sandpiper/internal/dispatch"
 	"sandpiper/internal/job"
@@ -83,7 +85,7 @@ func (h *house) flush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := redisurl.Quick(o)
+	c := redis.NewUniversalClient(redisurl.Plain(o))
 	defer c.Close()
 	if err := c.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)

@@ -22,9 +22,8 @@ func TestEmbeddedWantsItsPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if q := open(t, e.URL()); !q.Alive(t.Context()) {
-		t.Error("not alive with the password")
-	}
+	q := open(t, e.URL())
+	until(t, "it is alive with the password", func() bool { return q.Alive(t.Context()) })
 	u.User = nil
 	if q := open(t, u.String()); q.Alive(t.Context()) {
 		t.Error("alive without the password")

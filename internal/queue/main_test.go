@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// allowance is what a busy machine may add to a limit.
-const allowance = 300 * time.Millisecond
+// allowance is what a very busy machine may add to a limit. go-redis as it comes would wait for 5 s and more.
+const allowance = time.Second
 
 // embedded is a Redis of its own for t.
 func embedded(t testing.TB) *queue.Embedded {
@@ -45,11 +45,10 @@ func hint(id string, seq int64) job.Hint {
 	return job.Hint{JobID: id, DispatchSeq: seq, Priority: job.Interactive}
 }
 
+// push pushes h again and again until that succeeds: a very busy machine may need more than the patience of one push.
 func push(t testing.TB, q *queue.Queue, h job.Hint) {
 	t.Helper()
-	if err := q.Push(t.Context(), h); err != nil {
-		t.Fatal(err)
-	}
+	until(t, "a hint is pushed", func() bool { return q.Push(t.Context(), h) == nil })
 }
 
 // consume runs q until the returned function is called, which waits for Consume and returns how long that took.

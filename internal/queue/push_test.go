@@ -47,7 +47,7 @@ func TestManyPushesAtOnceAreNotHeldUpByARedisThatHangs(t *testing.T) {
 		all.Go(func() {
 			begun := time.Now()
 			err := q.Push(t.Context(), hint(fmt.Sprint("job_", i), 0))
-			if took := time.Since(begun); err == nil || took > redisurl.Patience+2*allowance {
+			if took := time.Since(begun); err == nil || took > redisurl.Patience+allowance {
 				t.Errorf("push: %v after %v", err, took)
 			}
 		})
@@ -64,7 +64,7 @@ func TestPushSurvivesARedisThatIsStoppedAndStartedAgain(t *testing.T) {
 		t.Error("push to a stopped redis: no error")
 	}
 	e.Start(t)
-	until(t, "redis answers again", func() bool { return q.Push(t.Context(), hint("job_2", 0)) == nil })
+	push(t, q, hint("job_2", 0))
 }
 
 func TestPushOfAHintThatIsThereIsSuccess(t *testing.T) {
