@@ -24,7 +24,7 @@ func (i isolation) args(box, id, claude, mode string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	a := []string{"--as-pid-1", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", hostname(id), "--clearenv"}
+	a := []string{"--as-pid-1", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", hostname(id), "--clearenv", "--seccomp", fmt.Sprint(filterFD)}
 	a = append(a, i.privileges()...)
 	a = append(a, "--ro-bind", "/usr", "/usr")
 	a = append(a, topLevel()...)
@@ -53,15 +53,13 @@ func (i isolation) args(box, id, claude, mode string) ([]string, error) {
 }
 
 // privileges: as root, the daemon keeps what it needs to start commands as another user and to end them, and to act
-// on files as that user; commands get nothing. In a user namespace nobody has anything, and no further namespace can
-// be made to get it back.
+// on files as that user; commands get nothing. In a user namespace nobody has anything.
 func (i isolation) privileges() []string {
 	if i.name == bubblewrap {
 		return []string{"--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_KILL"}
 	}
 	return []string{
-		"--unshare-user", "--uid", fmt.Sprint(daytonaUser.UID), "--gid", fmt.Sprint(daytonaUser.GID), "--disable-userns",
-		"--cap-drop", "ALL",
+		"--unshare-user", "--uid", fmt.Sprint(daytonaUser.UID), "--gid", fmt.Sprint(daytonaUser.GID), "--cap-drop", "ALL",
 	}
 }
 

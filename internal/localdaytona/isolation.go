@@ -47,19 +47,17 @@ func (i isolation) user() *daemon.User {
 	return nil
 }
 
-// candidates are the ways worth trying, best first. As root no user namespace is made: a container's root often may
-// not mount /proc in one. An ordinary user has no other way.
-func candidates(bwrap, etc string) []isolation {
-	userns := isolation{withUserns, bwrap, etc}
+// candidate is the one way worth trying. As root no user namespace is made: a container's root often may not mount
+// /proc in one, and what runs there would still be root to the machine's files. An ordinary user has no other way.
+func candidate(bwrap, etc string) isolation {
 	if os.Geteuid() == 0 {
-		return []isolation{{bubblewrap, bwrap, etc}, userns}
+		return isolation{bubblewrap, bwrap, etc}
 	}
-	return []isolation{userns}
+	return isolation{withUserns, bwrap, etc}
 }
 
-// chooseIsolation tries what works on this machine; only is the one way to try, or "". The answer "none" comes with
-// the reason.
-func chooseIsolation(dir, claude, only string) (isolation, string) {
+// chooseIsolation tries what works on this machine. The answer "none" comes with the reason.
+func chooseIsolation(dir, claude string) (isolation, string) {
 	none := isolation{name: withoutIsolate}
 	bwrap, err := exec.LookPath("bwrap")
 	if err != nil {
@@ -69,18 +67,11 @@ func chooseIsolation(dir, claude, only string) (isolation, string) {
 	if err := writeEtc(etc); err != nil {
 		return none, err.Error()
 	}
-	var reasons []string
-	for _, i := range candidates(bwrap, etc) {
-		if only != "" && i.name != only {
-			continue
-		}
-		err := i.probe(dir, claude)
-		if err == nil {
-			return i, ""
-		}
-		reasons = append(reasons, fmt.Sprintf("%s: %s", i.name, err))
+	i := candidate(bwrap, etc)
+	if err := i.probe(dir, claude); err != nil {
+		return none, fmt.Sprintf("%s does not work here: %s", i.name, err)
 	}
-	return none, strings.Join(reasons, "; ")
+	return i, ""
 }
 
 // writeEtc writes the users that a sandbox knows: root and daytona, and nobody of this machine.
@@ -120,6 +111,11 @@ func (i isolation) probe(dir, claude string) error {
 	if err != nil {
 		return err
 	}
+	filter, err := filterFile()
+	if err != nil {
+		return err
+	}
+	defer filter.Close()
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -127,7 +123,7 @@ func (i isolation) probe(dir, claude string) error {
 	defer null.Close()
 	c := exec.Command(i.bwrap, args...)
 	c.Env = []string{}
-	c.ExtraFiles = []*os.File{null, config} // in the places of the socket and the configuration
+	c.ExtraFiles = []*os.File{null, config, filter} // no socket
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
 	}

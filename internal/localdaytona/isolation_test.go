@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"sandpiper/internal/localdaytona"
 )
 
@@ -158,4 +160,29 @@ func TestTheRealClaudeStarts(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAbstractSocketsOfTheMachineAreOutOfReach(t *testing.T) {
+	if !scopes() {
+		return // before Linux 6.12 they are part of the shared network; said so in package daemon
+	}
+	l, err := net.Listen("unix", "@sandpiper-test-"+strings.ReplaceAll(t.TempDir(), "/", "-"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	isolated(t, func(t *testing.T, h *house) {
+		b := h.create(t, nil)
+		name := strings.TrimPrefix(l.Addr().String(), "@")
+		got := b.run(t, `python3 -c 'import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect("\0'`+name+`'")' 2>&1 | tail -1`)
+		if !strings.Contains(got, "Operation not permitted") && !strings.Contains(got, "not found") {
+			t.Errorf("connect to a socket of the machine: %q, want a refusal", got)
+		}
+	})
+}
+
+// scopes reports whether this kernel can close abstract sockets to a sandbox (landlock ABI 6).
+func scopes() bool {
+	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	return errno == 0 && abi >= 6
 }

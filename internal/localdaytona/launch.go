@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -118,20 +119,35 @@ func shell() string {
 	return "/bin/sh"
 }
 
-// configFile holds a configuration in memory only: it holds secrets, and must be readable through an inherited file.
+// Inherited files behind the daemon's own two; bubblewrap reads and closes them.
+const (
+	filterFD = daemon.ConfigFD + 1
+	infoFD   = daemon.ConfigFD + 2
+)
+
+// configFile is a configuration as an open file: it holds secrets.
 func configFile(c daemon.Config) (*os.File, error) {
-	fd, err := unix.MemfdCreate("configuration", unix.MFD_CLOEXEC)
+	b, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("hand over a configuration: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), "configuration")
-	if err := json.NewEncoder(f).Encode(c); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("hand over a configuration: %w", err)
+	return memoryFile(b)
+}
+
+// memoryFile is an open file that is on no disk, to be inherited.
+func memoryFile(content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("inherited", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make a file in memory: %w", err)
 	}
-	if _, err := f.Seek(0, 0); err != nil {
+	f := os.NewFile(uintptr(fd), "inherited")
+	_, err = f.Write(content)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, fmt.Errorf("make a file in memory: %w", err)
 	}
 	return f, nil
 }
@@ -181,12 +197,17 @@ func (i isolation) spawn(r record, claude string, socket, config *os.File) (laun
 	}
 	defer info.Close()
 	defer theirs.Close()
+	filter, err := filterFile()
+	if err != nil {
+		return launched{}, err
+	}
+	defer filter.Close()
 	c, err := i.command(r, claude)
 	if err != nil {
 		return launched{}, err
 	}
 	c.Stdout, c.Stderr, c.Dir = log, log, "/"
-	c.ExtraFiles = []*os.File{socket, config, theirs}
+	c.ExtraFiles = []*os.File{socket, config, filter, theirs}
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives the server, and a Ctrl-C is not for it
 	if err := c.Start(); err != nil {
 		return launched{}, err
@@ -215,7 +236,7 @@ func (i isolation) command(r record, claude string) (*exec.Cmd, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := exec.Command(i.bwrap, append([]string{"--info-fd", "5"}, args...)...)
+		c := exec.Command(i.bwrap, append([]string{"--info-fd", fmt.Sprint(infoFD)}, args...)...)
 		c.Env = []string{} // bubblewrap needs none; nil would mean ours
 		return c, nil
 	}

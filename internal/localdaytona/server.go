@@ -97,20 +97,16 @@ func (s *Server) openFolders() (err error) {
 }
 
 func (s *Server) chooseIsolation() error {
+	s.isolation = isolation{name: withoutIsolate}
 	want := cmp.Or(s.o.Isolation, "auto")
-	switch want {
-	case withoutIsolate:
-		s.isolation = isolation{name: withoutIsolate}
-	case "auto":
+	if want != withoutIsolate {
 		var why string
-		s.isolation, why = chooseIsolation(s.o.Dir, s.o.Claude, "")
+		s.isolation, why = chooseIsolation(s.o.Dir, s.o.Claude)
+		if want != "auto" && want != s.isolation.name {
+			return fmt.Errorf("open the local Daytona: isolation %q does not work here: %s", want, cmp.Or(why, s.isolation.name+" does"))
+		}
 		if why != "" {
 			s.log.Warn("local sandboxes are not isolated: what runs in them can do what this user can do", "why", why)
-		}
-	default:
-		var why string
-		if s.isolation, why = chooseIsolation(s.o.Dir, s.o.Claude, want); s.isolation.name != want {
-			return fmt.Errorf("open the local Daytona: isolation %q does not work here: %s", want, cmp.Or(why, "there is no such way"))
 		}
 	}
 	s.log.Info("local Daytona isolates sandboxes", "isolation", s.isolation.name)
