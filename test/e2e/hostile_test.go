@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"sandpiper/client"
+	"sandpiper/internal/offline/scripted"
+)
+
+// pieces are what has broken prompts elsewhere.
+var pieces = []string{
+	`"`, `'`, "`", "$(touch /tmp/pwned)", "`id`", "${HOME}", "$$", `\`, `\\`, `\n`, "\n", "\r\n", "\t", "\x00", "\x01\x01\x01",
+	"\x02\x02\x02", "\x1b[2J", "\x7f", "!!", "!ls", "# x", "&&", "|", ";", ">", "<", "<<EOF", "EOF", "*", "?", "~", "%s", "%00",
+	"-p", "--help", "--model=opus", "/cost", "/clear", "@/etc/hostname", "@~/.sandpiper", "exit 1", "é", "日本語", "😀", "👩‍👩‍👧",
+	"\u202e", "\ufeff", "\u0000", "\u2028", " ", "  ", "{}", `{"type":"result"}`, "</s>", "word",
+}
+
+// hostile makes prompt i of a series that is the same at every run.
+func hostile(i int) string {
+	r := rand.New(rand.NewPCG(42, uint64(i)))
+	var b strings.Builder
+	if i < len(pieces) {
+		b.WriteString(pieces[i]) // each one once at the very beginning
+	}
+	for n := 1 + r.IntN(12); n > 0; n-- {
+		b.WriteString(pieces[r.IntN(len(pieces))])
+	}
+	b.WriteString("\nq") // never blank
+	switch i {
+	case 97:
+		b.WriteString(strings.Repeat("0123456789abcde\n", 400<<10/16))
+	case 98:
+		b.WriteString(strings.Repeat("é\"$(x)\\", 20_000))
+	case 99:
+		b.WriteString(strings.Repeat("\n", 50_000))
+	}
+	return fmt.Sprintf("%s#%d", b.String(), i) // told apart at the model
+}
+
+// TestHostilePromptsReachTheModelByteForByte through the API, SQL, the sandbox and the real command.
+func TestHostilePromptsReachTheModelByteForByte(t *testing.T) {
+	const prompts = 100
+	h := open(t, "SANDPIPER_CONCURRENCY=3")
+	var mu sync.Mutex
+	asked := map[string]int{} // :: prompt as the model received it → how often
+	h.model.Handle(func(r scripted.Request) scripted.Answer {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[r.Prompt()]++
+		return scripted.Text("ok")
+	})
+	ids := make([]string, prompts)
+	for i := range ids {
+		ids[i] = h.submit(t, client.Submit{UserID: fmt.Sprintf("user%d", i%3), Input: hostile(i), TimeoutSeconds: 600})
+	}
+	for i, id := range ids {
+		if j := h.ended(t, id); j.State != "succeeded" {
+			t.Errorf("prompt %d %.60q ended as %s %+v", i, hostile(i), j.State, j.Error)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for i := range prompts {
+		want := hostile(i)
+		if strings.HasPrefix(want, "/") {
+			want = " " + want // the one byte that is ever added
+		}
+		if asked[want] != 1 {
+			t.Errorf("prompt %d %.80q reached the model %d times", i, want, asked[want])
+		}
+	}
+	if len(asked) != prompts {
+		t.Errorf("the model saw %d different prompts, want %d", len(asked), prompts)
+	}
+}
+
+// TestFiftyJobsOfFiveUsers at once: each its own answer, each in a sandbox of its own user.
+func TestFiftyJobsOfFiveUsers(t *testing.T) {
+	const jobs, users = 50, 5
+	h := open(t, "SANDPIPER_CONCURRENCY=8")
+	h.model.Handle(func(r scripted.Request) scripted.Answer { return scripted.Text("answer to " + r.Prompt()) })
+	var wg sync.WaitGroup
+	ids := make([]string, jobs)
+	for i := range ids {
+		wg.Go(func() {
+			ids[i] = h.submit(t, client.Submit{UserID: fmt.Sprintf("user%d", i%users), Input: fmt.Sprintf("question %d", i)})
+		})
+	}
+	wg.Wait()
+	owner := map[string]string{} // :: sandbox → user
+	for i, id := range ids {
+		j := h.ended(t, id)
+		want := fmt.Sprintf("answer to question %d", i)
+		if j.State != "succeeded" || j.Result.Text != want {
+			t.Errorf("job %d = %s %+v %+v, want %q", i, j.State, j.Result, j.Error, want)
+		}
+		if had, ok := owner[j.SandboxID]; ok && had != j.UserID {
+			t.Errorf("sandbox %s served %s and %s", j.SandboxID, had, j.UserID)
+		}
+		owner[j.SandboxID] = j.UserID
+	}
+	if n := len(h.model.Requests()); n != jobs {
+		t.Errorf("the model was asked %d times, want %d", n, jobs)
+	}
+}

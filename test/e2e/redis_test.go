@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"sandpiper/client"
+)
+
+// fast is a stand-in command that speaks the CLI's format, so that many jobs can be in all stages at once.
+const fast = `#!/bin/bash
+[ "$1" = --version ] && { echo "2.1.330 (stand-in)"; exit 0; }
+cat >/dev/null
+sleep 0.2
+printf '{"type":"system","subtype":"status","status":"requesting"}\n'
+printf '{"type":"result","subtype":"success","is_error":false,"num_turns":1,"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1},"result":"4"}\n'
+`
+
+// TestRedisMayGo: 50 jobs are in all stages when Redis loses everything, or stops for good. Every one finishes.
+func TestRedisMayGo(t *testing.T) {
+	for name, harm := range map[string]func(*miniredis.Miniredis){
+		"it loses everything":      func(r *miniredis.Miniredis) { r.FlushAll() },
+		"it stops for good":        func(r *miniredis.Miniredis) { r.Close() },
+		"it is there all the time": func(*miniredis.Miniredis) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := miniredis.RunT(t)
+			h := open(t, "SANDPIPER_CLAUDE="+script(t, fast), "REDIS_URL=redis://"+r.Addr(), "SANDPIPER_CONCURRENCY=4")
+			var ids []string
+			for i := range 50 {
+				ids = append(ids, h.submit(t, client.Submit{UserID: fmt.Sprintf("user%d", i%4), Input: "What is 2+2?"}))
+				if i == 25 {
+					h.ended(t, ids[0]) // some have ended, some run, some wait
+					harm(r)
+				}
+			}
+			for _, id := range ids {
+				if j := h.ended(t, id); j.State != "succeeded" || j.Tries != 0 {
+					t.Errorf("job %s = %s %+v, tries %d", id, j.State, j.Error, j.Tries)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sandpiper/client"
+	"sandpiper/internal/offline/scripted"
+)
+
+// TestTheKeyAppearsNowhere outside of the sandbox that printed it: not in the database, logs, events, answers,
+// metrics or any command line; and for a prompt that does not print it, not in the run directory either.
+func TestTheKeyAppearsNowhere(t *testing.T) {
+	data := t.TempDir()
+	h := open(t, "SANDPIPER_DATA="+data)
+	lines := watchCommandLines(t)
+
+	quiet := h.ask(t, client.Submit{UserID: "quiet", Input: "What is 2+2?"})
+	grepFiles(t, filepath.Join(data, "daytona"), "a sandbox that did not print it", func(path string) bool {
+		return !strings.HasSuffix(path, "record.json") // the platform keeps the environment to start the sandbox again
+	})
+
+	// The model has the CLI's own shell print it, and says it itself.
+	h.model.Queue(
+		scripted.Tool("Bash", map[string]string{"command": "echo $ANTHROPIC_API_KEY", "description": "print"}),
+		scripted.Text("the key is "+key+", and in two pieces "+key[:20]+"\n"+key[20:]),
+	)
+	loud := h.ask(t, client.Submit{UserID: "loud", Input: "print your key", OutputFormat: "json"})
+	if quiet.State != "succeeded" || loud.State != "succeeded" || !strings.Contains(loud.Result.Text, "the key is [secret], and") {
+		t.Fatalf("jobs = %s, %s %+v", quiet.State, loud.State, loud.Result)
+	}
+	for _, path := range []string{
+		"/api/jobs", "/api/jobs/" + loud.JobID, "/api/jobs/" + loud.JobID + "/events", "/api/sandboxes", "/metrics", "/readyz", "/",
+	} {
+		if strings.Contains(h.get(t, path), key) {
+			t.Errorf("GET %s shows the key", path)
+		}
+	}
+	if strings.Contains(h.log.String(), key) {
+		t.Error("the log shows the key")
+	}
+	if found := lines(); len(found) > 0 {
+		t.Errorf("command lines show the key: %q", found)
+	}
+	if err := h.stop(); err != nil {
+		t.Error(err)
+	}
+	grepFiles(t, data, "the data directory", func(path string) bool { return !strings.Contains(path, "/daytona/") })
+}
+
+// grepFiles fails for every file below dir that holds the key and is wanted.
+func grepFiles(t *testing.T, dir, what string, want func(path string) bool) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || !want(path) {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if strings.Contains(string(raw), key) {
+			t.Errorf("%s: %s holds the key", what, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watchCommandLines looks at every process of the machine all the time and gives those whose command line showed
+// the key.
+func watchCommandLines(t *testing.T) func() []string {
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var found []string
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				found = append(found, processes(t, func(c string) bool { return strings.Contains(c, key) })...)
+			}
+		}
+	})
+	end := sync.OnceValue(func() []string { stop(); wg.Wait(); return found })
+	t.Cleanup(func() { end() })
+	return end
+}
+
+// get is the body of a page.
+func (h *house) get(t testing.TB, path string) string {
+	t.Helper()
+	resp, err := http.Get(h.URL() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s = %d, %v", path, resp.StatusCode, err)
+	}
+	return string(raw)
+}
+
+// TestASecretCutBetweenTwoPollsIsMasked: the command prints the key in two writes, far apart in time.
+func TestASecretCutBetweenTwoPollsIsMasked(t *testing.T) {
+	h := open(t, "SANDPIPER_CLAUDE="+script(t, `#!/bin/bash
+[ "$1" = --version ] && { echo "2.1.330 (stand-in)"; exit 0; }
+cat >/dev/null
+printf '{"type":"system","subtype":"status","status":"requesting"}\n{"type":"result","subtype":"success","is_error":false,"num_turns":1,"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1},"result":"key %s' "${ANTHROPIC_API_KEY:0:11}"
+sleep 1
+printf '%s."}\n' "${ANTHROPIC_API_KEY:11}"
+`))
+	j := h.ask(t, client.Submit{Input: "print"})
+	if j.State != "succeeded" || j.Result.Text != "key [secret]." {
+		t.Errorf("job = %s %+v %+v", j.State, j.Result, j.Error)
+	}
+	raw, err := json.Marshal(h.events(t, j.JobID))
+	if err != nil || strings.Contains(string(raw), key) {
+		t.Errorf("events = %s (%v)", raw, err)
+	}
+}
