@@ -155,7 +155,8 @@ func (c *Client) Start(ctx context.Context, id string) (Sandbox, error) {
 	var sb Sandbox
 	err := c.do(ctx, call{method: http.MethodPost, url: c.sandboxURL(id) + "/start", within: 90 * time.Second}, &sb)
 	if err == nil {
-		sb, err = c.await(ctx, Sandbox{ID: cmp.Or(sb.ID, id), State: sb.State})
+		sb.ID = cmp.Or(sb.ID, id)
+		sb, err = c.await(ctx, sb)
 	}
 	if err != nil {
 		return sb, fmt.Errorf("start sandbox %s: %w", id, err)

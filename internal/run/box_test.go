@@ -20,10 +20,16 @@ import (
 
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
+	"sandpiper/internal/localdaytona"
 	"sandpiper/internal/run"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if localdaytona.IsDaemon() {
+		os.Exit(localdaytona.DaemonMain())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // box is a sandbox without walls: real shells and real processes on this machine, with a home folder of its own. It
 // has no process table of its own and no daemon, so it is also the place where strangers must be left alone.
@@ -221,12 +227,15 @@ func there(pid int) bool {
 // records makes every command leave a line per launch.
 const records = `echo x >> $HOME/notes/launches; `
 
+// nights begins the number of seconds that the tests' sleepers sleep, so that nobody else's are taken for them.
+var nights = "9" + strconv.Itoa(os.Getpid())
+
 // launch is a launch that is valid in every field; script is what the command does.
 func (b *box) launch(script string, change ...func(*run.Launch)) run.Launch {
 	l := run.Launch{
 		RunID: "run_" + strconv.Itoa(len(script)), Attempt: 1, Session: "s", Home: b.home,
 		Args: []string{"bash", "-c", records + script}, Prompt: []byte("What is 2+2?"),
-		StartWithin: time.Minute, Timeout: time.Hour,
+		StartWithin: time.Minute, Timeout: time.Hour, Env: map[string]string{"N": nights},
 	}
 	for _, c := range change {
 		c(&l)

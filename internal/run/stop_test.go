@@ -16,11 +16,11 @@ import (
 
 // children start processes that outlive their parent in every way that keeps the run's mark, each writing its pid.
 const children = `
-	sleep 1001 & echo $! > $HOME/notes/plain
-	setsid sleep 1002 & echo $! > $HOME/notes/setsid
-	nohup sleep 1003 >/dev/null 2>&1 & echo $! > $HOME/notes/nohup
-	( trap '' TERM HUP INT; echo $BASHPID > $HOME/notes/deaf; while :; do sleep 1004; done ) &
-	( ( echo $BASHPID > $HOME/notes/forked; exec setsid sleep 1005 ) & ) &
+	sleep ${N}1001 & echo $! > $HOME/notes/plain
+	setsid sleep ${N}1002 & echo $! > $HOME/notes/setsid
+	nohup sleep ${N}1003 >/dev/null 2>&1 & echo $! > $HOME/notes/nohup
+	( trap '' TERM HUP INT; echo $BASHPID > $HOME/notes/deaf; while :; do sleep ${N}1004; done ) &
+	( ( echo $BASHPID > $HOME/notes/forked; exec setsid sleep ${N}1005 ) & ) &
 `
 
 // strangers are processes that are none of the run's, next to it and younger than it.
