@@ -91,7 +91,7 @@ func (c *Client) do(ctx context.Context, q call, out any) error {
 			return nil
 		}
 		if err := json.Unmarshal(body, out); err != nil {
-			return fmt.Errorf("decode the answer of %s %s: %w", q.method, pathOf(q.url), err)
+			return fmt.Errorf("decode the answer of %s %s: %w: %w", q.method, pathOf(q.url), errAnswer, err)
 		}
 		return nil
 	})

@@ -157,6 +157,9 @@ func readParts(kind string, body []byte) (files []File, faults []error, err erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: content type %q", errAnswer, kind)
 	}
+	if !bytes.Contains(body, []byte("--"+params["boundary"]+"--")) {
+		return nil, nil, fmt.Errorf("%w: a form without an end", errAnswer) // the reader below takes that for its end
+	}
 	r := multipart.NewReader(bytes.NewReader(body), params["boundary"])
 	for {
 		part, err := r.NextRawPart()
