@@ -188,6 +188,28 @@ func TestABrokenTransactionFailsEveryWriteInIt(t *testing.T) {
 	}
 }
 
+// TestATurnIsDecidedByItsWrite lets two holders look while nobody has the turn, before either can write.
+func TestATurnIsDecidedByItsWrite(t *testing.T) {
+	s := open(t)
+	var g, rest errgroup.Group
+	release := held(t, s, &g)
+	var holders atomic.Int64
+	for _, who := range []string{"a", "b"} {
+		rest.Go(func() error {
+			ok, err := s.HoldTurn(t.Context(), "sweep", who, time.Hour)
+			if ok {
+				holders.Add(1)
+			}
+			return err
+		})
+	}
+	waiting(t, s, 2)
+	release()
+	if err := errors.Join(g.Wait(), rest.Wait()); err != nil || holders.Load() != 1 {
+		t.Errorf("%d holders, %v; want one", holders.Load(), err)
+	}
+}
+
 func TestCloseWaitsForWrites(t *testing.T) {
 	s := open(t)
 	var g errgroup.Group

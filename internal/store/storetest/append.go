@@ -73,6 +73,7 @@ func appendOld(t *testing.T, s *store.Store) {
 		"from an old offset":       {AfterSeq: 5, RunID: r.ID, From: 0, To: 50, Events: logs(1)},
 		"from an offset to come":   {AfterSeq: 5, RunID: r.ID, From: 60, To: 70, Events: logs(1)},
 		"the same, another length": {AfterSeq: 2, RunID: r.ID, From: 0, To: 50, Events: logs(2)},
+		"the same, further on":     {AfterSeq: 2, RunID: r.ID, From: 0, To: 60, Events: logs(3)},
 		"of another run":           {AfterSeq: 5, RunID: "run_none", From: 50, To: 60, Events: logs(1)},
 		"of events, after an old":  {AfterSeq: 1, Events: logs(1)},
 	} {
