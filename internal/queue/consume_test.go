@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -196,12 +197,14 @@ func TestAnIdleConsumerThatIsAloneHardlyAsksAndStillComesAtOnce(t *testing.T) {
 		t.Errorf("%d commands in a second, want less than a tenth of the others' 900", asked)
 	}
 	begun := time.Now()
-	for i := range 20 {
+	for i := range 6 {
+		idle := time.After(50 * time.Millisecond) // the queue was found empty meanwhile
+		<-idle
 		push(t, q, hint("job_1", int64(i)))
 		next(t, came, "the hint")
 	}
-	if took := time.Since(begun); took > 8*time.Second {
-		t.Errorf("20 hints one after another took %v: they wait for the next question that is due anyway", took)
+	if took := time.Since(begun); took > 4*time.Second {
+		t.Errorf("6 hints one after another took %v: they wait for the next question that is due anyway", took)
 	}
 	other := open(t, e.URL())
 	push(t, other, hint("job_2", 0))
@@ -209,17 +212,22 @@ func TestAnIdleConsumerThatIsAloneHardlyAsksAndStillComesAtOnce(t *testing.T) {
 }
 
 func TestARedisThatFailsIsAskedSlowly(t *testing.T) {
-	e := embedded(t)
-	came := make(chan string)
-	q := open(t, e.URL())
-	consume(t, q, 2, func(_ context.Context, id string) { came <- id })
-	push(t, q, hint("job_1", 0))
-	next(t, came, "the hint")
-	e.Refuse()
-	before := e.Commands()
-	tick := time.After(time.Second)
-	<-tick
-	if asked := e.Commands() - before; asked > 40 {
-		t.Errorf("%d commands in a second, want about ten", asked)
+	var asked atomic.Int32
+	url := server(t, func(c net.Conn) {
+		for buf := make([]byte, 4096); ; asked.Add(1) {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+			if _, err := c.Write([]byte("-LOADING the dataset\r\n")); err != nil {
+				return
+			}
+		}
+	})
+	consume(t, open(t, url), 2, func(context.Context, string) {})
+	until(t, "it is asked", func() bool { return asked.Load() > 0 })
+	window := time.After(time.Second)
+	<-window
+	if n := asked.Load(); n > 60 { // asynq's other roles ask too, at the start
+		t.Errorf("asked %d times in a second, want about ten", n)
 	}
 }

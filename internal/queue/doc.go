@@ -11,7 +11,7 @@
 //     again has a new sequence number, and so a new id.
 //   - A cancelled or failed task goes to a retry set, an exhausted one to an archive. Hence handlers never fail.
 //   - A task without a timeout gets 30 minutes. Hence each has the longest job's and an hour.
-//   - Without a Redis, asynq asks again without a pause, on a whole core. Hence failed commands are paced.
+//   - Without a Redis, asynq asks again without a pause, ten thousand times a second. Hence failed commands are paced.
 //
 // No results, retention, unique locks, groups, periodic tasks or bulk inspections: each leaks or blocks somewhere.
 package queue

@@ -43,6 +43,3 @@ func (e *Embedded) Members(key string) []string {
 	all, _ := e.redis.List(key) // an absent list is empty
 	return all
 }
-
-// Refuse makes every command fail from now on.
-func (e *Embedded) Refuse() { e.redis.SetError("LOADING Redis is loading the dataset in memory") }

@@ -93,8 +93,11 @@ func until(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// silent listens, accepts and never answers: a Redis that hangs.
-func silent(t testing.TB) string {
+// silent accepts and never answers: a Redis that hangs.
+func silent(t testing.TB) string { return server(t, func(net.Conn) {}) }
+
+// server gives each connection to serve, and closes all of them at the end of the test.
+func server(t testing.TB, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -102,6 +105,7 @@ func silent(t testing.TB) string {
 	}
 	var mu sync.Mutex
 	var conns []net.Conn
+	var serving sync.WaitGroup
 	accepted := make(chan struct{})
 	go func() {
 		defer close(accepted)
@@ -113,6 +117,7 @@ func silent(t testing.TB) string {
 			mu.Lock()
 			conns = append(conns, c)
 			mu.Unlock()
+			serving.Go(func() { serve(c) })
 		}
 	}()
 	t.Cleanup(func() {
@@ -121,6 +126,7 @@ func silent(t testing.TB) string {
 		for _, c := range conns {
 			c.Close()
 		}
+		serving.Wait()
 	})
 	return "redis://" + l.Addr().String()
 }
