@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"log/slog"
 
 	"github.com/pressly/goose/v3"
 
@@ -13,7 +14,7 @@ import (
 
 // migrate brings the schema up to date. A schema that is newer than this program is an error, because the program
 // could break what it does not know.
-func migrate(ctx context.Context, db *sql.DB) error {
+func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	files, err := fs.Sub(migrations.SQLite, "sqlite")
 	if err != nil {
 		return err
@@ -31,6 +32,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate from version %d: %w", have, err)
+	}
+	if have < want {
+		log.DebugContext(ctx, "schema migrated", "from", have, "to", want)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ type News interface {
 // Options has what a store can do without.
 type Options struct {
 	News News         // nil means silence; SetNews changes it
-	Log  *slog.Logger // nil means slog.Default()
+	Log  *slog.Logger // for the schema's changes; nil means slog.Default()
 }
 
 // Store keeps jobs, runs, events and sandboxes in SQL. Its methods may be called by any number of goroutines.
@@ -33,7 +33,6 @@ type Store struct {
 	writes *writer
 	lock   *fileLock
 	news   atomic.Pointer[News]
-	log    *slog.Logger
 }
 
 // ErrLocked says that another process has the database open.
@@ -46,15 +45,15 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if !ok || path == "" {
 		return nil, errors.New(`open database: the URL must be "sqlite:PATH"`)
 	}
-	s := &Store{engine: sqlite, log: cmp.Or(o.Log, slog.Default())}
+	s := &Store{engine: sqlite}
 	s.SetNews(o.News)
-	if err := s.openSQLite(ctx, path); err != nil {
+	if err := s.openSQLite(ctx, path, cmp.Or(o.Log, slog.Default())); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) openSQLite(ctx context.Context, path string) error {
+func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger) error {
 	path, err := resolve(path)
 	if err != nil {
 		return err
@@ -71,7 +70,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	}
 	db.SetMaxOpenConns(1)
 	s.writes = newWriter(db, s.engine)
-	if err := migrate(ctx, db); err != nil {
+	if err := migrate(ctx, db, log); err != nil {
 		return err
 	}
 	if err := s.writes.connect(ctx); err != nil {
