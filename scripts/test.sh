@@ -29,6 +29,6 @@ done
 step "tests, with the race detector"
 [ $# -gt 0 ] || set -- ./...
 go build -o bin/testsum ./scripts/testsum
-# Two packages at a time: many of these tests start processes, and time is part of what they look at.
+# vet has been. Two packages at a time: many of these tests start processes, and time is part of what they look at.
 set +o pipefail # testsum's verdict counts; it also fails when go test died before it had reported
-CGO_ENABLED=1 go test -race -count=1 -p 2 -json "$@" | bin/testsum
+CGO_ENABLED=1 go test -race -count=1 -vet=off -p 2 -json "$@" | bin/testsum
