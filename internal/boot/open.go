@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"sandpiper/internal/bus"
 	"sandpiper/internal/claude"
 	"sandpiper/internal/daytona"
@@ -98,17 +96,16 @@ func (h *House) openModel(context.Context) (err error) {
 
 // openQueue connects to Redis, or starts one in this process: SQL is the truth, so it may forget everything.
 func (h *House) openQueue(context.Context) error {
-	url, check := h.cfg.RedisURL.Reveal(), 10*time.Millisecond
-	if h.cfg.EmbeddedRedis() {
+	url, alone := h.cfg.RedisURL.Reveal(), h.cfg.EmbeddedRedis()
+	if alone {
 		embedded, err := queue.OpenEmbedded()
 		if err != nil {
 			return err
 		}
 		url = embedded.URL()
 		h.closing(func() error { embedded.Close(); return nil })
-		check = 25 * time.Millisecond // a laptop must not notice us: 5 ms polls cost a sixth of a core, measured
 	}
-	q, err := queue.Open(url, queue.Options{TaskCheckInterval: check, Log: h.log})
+	q, err := queue.Open(url, queue.Options{Alone: alone, Log: h.log})
 	if err != nil {
 		return err
 	}
@@ -118,7 +115,7 @@ func (h *House) openQueue(context.Context) error {
 	if err != nil {
 		return err
 	}
-	client := redis.NewUniversalClient(parsed)
+	client := redisurl.Quick(parsed)
 	h.closing(client.Close)
 	h.bus = bus.New(client, bus.Options{})
 	return nil
@@ -174,7 +171,7 @@ func (h *House) openWorker(ctx context.Context) error {
 	}
 	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: name, News: h.listen(), Log: h.log})
 	h.sweeper = dispatch.NewSweeper(h.store, h.queue, h.worker, dispatch.SweeperOptions{
-		Lease: lease, TrustLeases: true, Holder: name, Log: h.log,
+		Lease: lease, TrustLeases: true, Holder: name, Wake: h.listen(), Log: h.log,
 	})
 	return nil
 }

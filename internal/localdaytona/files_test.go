@@ -109,14 +109,12 @@ func TestSingleUploads(t *testing.T) {
 		if got := b.run(t, "cat u/1 u/2 u/3"); got != "onetwothree" {
 			t.Errorf("files hold %q", got)
 		}
-		header, body = form(t, "file", "x")
 		for _, path := range []string{"/files/upload", "/files/upload?path=u"} { // no path; a folder
 			header, body = form(t, "file", "x")
 			if a := b.request(t, "POST", b.toolbox(path), header, body); a.status != 400 || len(a.body) != 0 {
 				t.Errorf("%s = %d %q, want 400 and nothing", path, a.status, a.body)
 			}
 		}
-		_ = body
 		header, body = form(t, "files[0].file", "x")
 		a = b.request(t, "POST", b.toolbox("/files/bulk-upload"), header, body)
 		if want := `{"errors":["file[0]: missing .path metadata"],"files":null}`; a.status != 400 || strings.TrimSpace(string(a.body)) != want {

@@ -178,7 +178,8 @@ func (i isolation) launch(ctx context.Context, r record, claude string) (launche
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	if err := answers(ctx, r.dir); err != nil {
-		_ = l.daemon.end(context.WithoutCancel(ctx), r.dir, i.contained(), true)
+		r.Daemon, r.Contained = l.daemon, i.contained()
+		_ = r.end(context.WithoutCancel(ctx), true)
 		reapChild(l.child)
 		return launched{}, fmt.Errorf("the daemon does not answer: %w%s", err, lastWords(r.dir))
 	}

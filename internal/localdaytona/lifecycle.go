@@ -28,7 +28,7 @@ func (s *Server) findAgain() error {
 		case creating, starting:
 			// The daemon may run without its record knowing: the server was killed between the two.
 			_ = askToStop(context.Background(), r.dir)
-			_ = r.Daemon.end(context.Background(), r.dir, r.Contained, true)
+			_ = r.end(context.Background(), true)
 			_ = s.bringUp(context.Background(), r) // its error is the record's
 		case stopping:
 			s.work.Go(func() { s.bringDown(r, false) })
@@ -38,6 +38,7 @@ func (s *Server) findAgain() error {
 			s.look(r)
 		}
 	}
+	s.work.Wait()
 	return nil
 }
 
@@ -114,6 +115,9 @@ func (s *Server) bringUp(ctx context.Context, r *record) error {
 		err = s.isolation.furnish(box.dir, s.o.Workspace)
 	}
 	if err == nil {
+		err = box.end(ctx, true) // nothing of an earlier daemon may run beside the new one
+	}
+	if err == nil {
 		l, err = s.isolation.launch(ctx, box, s.o.Claude)
 	}
 	s.mu.Lock()
@@ -143,7 +147,7 @@ func (s *Server) endDaemon(r *record, force bool) error {
 	s.mu.Lock()
 	box := *r
 	s.mu.Unlock()
-	err := box.Daemon.end(context.Background(), box.dir, box.Contained, force) // a request that ends must not leave it half stopped
+	err := box.end(context.Background(), force) // a request that ends must not leave it half stopped
 	s.transport.CloseIdleConnections()
 	s.reap(r, box.child)
 	return err

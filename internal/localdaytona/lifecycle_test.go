@@ -3,6 +3,7 @@ package localdaytona_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func TestStopAndStart(t *testing.T) {
 			t.Errorf("stop answers %v %v, want stopping, stopped", v["state"], v["desiredState"])
 		}
 		b.waitFor(t, "stopped")
-		if left := leftOverOf(b.id); len(left) > 0 {
+		if left := leftOver(b.id); len(left) > 0 {
 			t.Errorf("after the stop there live %v", left)
 		}
 		a := b.must(t, 400, "GET", b.toolbox("/version"), nil)
@@ -46,15 +47,6 @@ func TestStopAndStart(t *testing.T) {
 	})
 }
 
-func leftOverOf(id string) (found []string) {
-	for _, line := range leftOver() {
-		if strings.Contains(line, id) {
-			found = append(found, line)
-		}
-	}
-	return found
-}
-
 func TestStopKillsWhatDoesNotObey(t *testing.T) {
 	eachForm(t, func(t *testing.T, h *house) {
 		b := h.create(t, nil)
@@ -68,7 +60,7 @@ func TestStopKillsWhatDoesNotObey(t *testing.T) {
 			t.Errorf("StopAll took %s", took)
 		}
 		b.waitFor(t, "stopped")
-		if left := leftOverOf(b.id); len(left) > 0 {
+		if left := leftOver(b.id); len(left) > 0 {
 			t.Errorf("left: %v", left)
 		}
 	})
@@ -87,7 +79,7 @@ func TestDelete(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(h.dir, "sandboxes", b.id)); !os.IsNotExist(err) {
 			t.Errorf("its folder: %v, want it gone", err)
 		}
-		if left := leftOverOf(b.id); len(left) > 0 {
+		if left := leftOver(b.id); len(left) > 0 {
 			t.Errorf("left: %v", left)
 		}
 		next.run(t, "true")
@@ -190,10 +182,13 @@ func TestStopIdleLeavesTheBusy(t *testing.T) {
 func TestDeadDaemonIsAStoppedSandbox(t *testing.T) {
 	eachForm(t, func(t *testing.T, h *house) {
 		b := h.create(t, nil)
-		b.run(t, "echo kept >file")
+		b.run(t, "echo kept >file; sleep 1000 >/dev/null 2>&1 &")
 		kill(t, daemonOf(t, h.dir, b.id))
 		b.waitFor(t, "stopped")
 		b.must(t, 200, "POST", b.api("/start"), nil)
+		if left := leftOver(b.id); slices.ContainsFunc(left, func(p string) bool { return strings.Contains(p, "sleep") }) {
+			t.Errorf("what a dead daemon left runs beside the new one: %v", left)
+		}
 		if got := b.run(t, "cat file"); got != "kept\n" {
 			t.Errorf("file = %q", got)
 		}

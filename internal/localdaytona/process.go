@@ -8,6 +8,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -61,9 +64,17 @@ func (i identity) alive() bool {
 	return err == nil && start == i.Start
 }
 
-// end stops a sandbox's daemon and with it everything in the sandbox: it asks first, unless force, and kills when the
-// daemon does not obey. It returns nil when nothing of it lives.
-func (i identity) end(ctx context.Context, dir string, contained, force bool) error {
+// end stops a sandbox's daemon and with it everything in the sandbox. It returns nil when nothing of it lives.
+func (r *record) end(ctx context.Context, force bool) error {
+	if err := r.Daemon.end(ctx, r, force); err != nil || r.Contained {
+		return err
+	}
+	killMarked(r.ID) // a daemon that died by itself, and was not PID 1, has left its processes behind
+	return nil
+}
+
+// end asks the daemon first, unless force, and kills when it does not obey.
+func (i identity) end(ctx context.Context, r *record, force bool) error {
 	if !i.alive() {
 		return nil
 	}
@@ -75,10 +86,10 @@ func (i identity) end(ctx context.Context, dir string, contained, force bool) er
 	if !i.alive() { // between the look and the opening another process may have got the pid
 		return nil
 	}
-	if !force && askToStop(ctx, dir) == nil && awaitEnd(ctx, fd, daemon.Grace+2*time.Second) {
+	if !force && askToStop(ctx, r.dir) == nil && awaitEnd(ctx, fd, daemon.Grace+2*time.Second) {
 		return nil
 	}
-	if !contained {
+	if !r.Contained {
 		killBelow(i.PID)
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
@@ -140,6 +151,27 @@ func killBelow(pid int) {
 		}
 		for _, p := range below {
 			_ = syscall.Kill(p, syscall.SIGKILL)
+		}
+	}
+}
+
+// killMarked kills the processes that have a sandbox's id in their environment.
+func killMarked(id string) {
+	mark := []byte("DAYTONA_SANDBOX_ID=" + id)
+	for range 50 {
+		found, _ := filepath.Glob("/proc/[0-9]*/environ")
+		killed := false
+		for _, path := range found {
+			env, err := os.ReadFile(path)
+			if err != nil || !slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool { return bytes.Equal(e, mark) }) {
+				continue
+			}
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+				killed = syscall.Kill(pid, syscall.SIGKILL) == nil || killed
+			}
+		}
+		if !killed {
+			return
 		}
 	}
 }

@@ -44,7 +44,11 @@ func serverMain(dir string) int {
 // startServer runs a server of dir as a process of its own. The returned function kills it with -9.
 func startServer(t *testing.T, dir, isolation string) (client, func()) {
 	t.Helper()
-	c := exec.Command(os.Args[0])
+	return startServerAs(t, exec.Command(os.Args[0]), dir, isolation)
+}
+
+func startServerAs(t *testing.T, c *exec.Cmd, dir, isolation string) (client, func()) {
+	t.Helper()
 	c.Env = append(os.Environ(), serverVariable+"="+dir, serverVariable+"_ISOLATION="+isolation)
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()

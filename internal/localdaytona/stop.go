@@ -35,7 +35,7 @@ func StopAll(dir string) (int, error) {
 			continue
 		}
 		all.Go(func() {
-			if errs[i] = r.Daemon.end(context.Background(), r.dir, r.Contained, false); errs[i] != nil {
+			if errs[i] = r.end(context.Background(), false); errs[i] != nil {
 				return
 			}
 			ended.Add(1)

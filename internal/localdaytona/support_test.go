@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "goroutines are left:", err)
 		code = 1
 	}
-	if left := leftOver(); len(left) > 0 && code == 0 {
+	if left := leftOver(made.ids...); len(left) > 0 && code == 0 {
 		fmt.Fprintln(os.Stderr, "processes are left:", left)
 		code = 1
 	}
@@ -49,13 +50,13 @@ var made struct {
 	ids []string
 }
 
-// leftOver finds processes that have the id of a sandbox in their command line or environment.
-func leftOver() (found []string) {
+// leftOver finds processes that have the id of one of these sandboxes in their command line or environment.
+func leftOver(ids ...string) (found []string) {
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, proc := range procs {
-		line, _ := os.ReadFile(proc + "/cmdline")
+		line, _ := os.ReadFile(proc + "/cmdline") // both are empty for a zombie
 		env, _ := os.ReadFile(proc + "/environ")
-		for _, id := range made.ids {
+		for _, id := range ids {
 			if strings.Contains(string(line)+string(env), id) {
 				found = append(found, proc+" "+strings.ReplaceAll(string(line), "\x00", " "))
 			}
@@ -330,3 +331,12 @@ func claudeScript(t testing.TB, text string) string {
 }
 
 func lines(s string) []string { return strings.Split(strings.TrimRight(s, "\n"), "\n") }
+
+func kilobytes(t testing.TB, text string) float64 {
+	t.Helper()
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

@@ -39,6 +39,7 @@ func eachSandbox(t *testing.T, test func(t *testing.T, s *sandbox)) {
 	for _, form := range []string{"none", "bubblewrap", "bubblewrap with a user namespace"} {
 		options := localdaytona.Options{
 			Dir: t.TempDir(), Key: "the-platform-key", Isolation: form, Log: slog.New(slog.DiscardHandler),
+			Claude:    os.Getenv("SANDPIPER_CLAUDE"),
 			Workspace: []localdaytona.WorkspaceEntry{{Path: "workspace", Dir: true}, {Path: "notes", Dir: true, Mode: 0o777}},
 		}
 		server, err := localdaytona.New(options)
@@ -141,6 +142,19 @@ func TestAWarmJobInASandbox(t *testing.T) {
 		}
 		if n := s.requests.Load(); n != 3 {
 			t.Errorf("%d requests to the sandbox, want 3", n)
+		}
+	})
+}
+
+// TestTheRealCommandStarts: what is left of the environment is enough for it.
+func TestTheRealCommandStarts(t *testing.T) {
+	if os.Getenv("SANDPIPER_CLAUDE") == "" {
+		t.Fatal("set SANDPIPER_CLAUDE, or run make test, which installs it")
+	}
+	eachSandbox(t, func(t *testing.T, s *sandbox) {
+		l := s.started(s.launch(``, func(l *run.Launch) { l.Args = []string{"claude", "--version"} }))
+		if out, last := s.followed(l.RunID); !bytes.Contains(out, []byte("Claude Code")) || last.Exit != 0 {
+			t.Errorf("%q, exit %d, %q", out, last.Exit, last.Stderr)
 		}
 	})
 }

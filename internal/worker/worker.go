@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"sandpiper/internal/claude"
@@ -86,9 +85,8 @@ type Worker struct {
 	checks *checks
 	held   *held
 
-	slots  chan struct{}
+	slots  chan struct{} // one place for each attempt that is at work
 	offers chan offer
-	busy   sync.WaitGroup // attempts that are at work
 }
 
 type offer struct {
@@ -144,7 +142,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for {
 		select {
 		case o := <-w.offers:
-			w.busy.Go(func() { w.work(ctx, o) })
+			go w.work(ctx, o) // it owns a slot, and drain waits for the slots
 		case <-tick.C:
 			w.turn(ctx)
 		case n := <-w.o.News:
@@ -160,11 +158,18 @@ func (w *Worker) Run(ctx context.Context) error {
 // drain keeps the leases until the last attempt has let go: one that is just ending its run may take a moment.
 func (w *Worker) drain(tick *time.Ticker) error {
 	idle := make(chan struct{})
-	go func() { w.busy.Wait(); close(idle) }()
+	go func() {
+		for range cap(w.slots) {
+			w.slots <- struct{}{}
+		}
+		close(idle)
+	}()
 	for {
 		select {
 		case <-idle:
-			return nil
+			return nil // and nothing can start any more
+		case <-w.offers:
+			<-w.slots
 		case <-tick.C:
 			w.turn(context.Background())
 		}
@@ -203,8 +208,6 @@ func (w *Worker) Turn(ctx context.Context) error {
 
 // work claims one job and sees it to its end. It owns a slot and gives it back.
 func (w *Worker) work(drain context.Context, o offer) {
-	w.busy.Add(1)
-	defer w.busy.Done()
 	defer func() { <-w.slots }()
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(drain))
 	defer stop(nil)

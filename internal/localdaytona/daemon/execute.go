@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -50,48 +52,60 @@ func (t *Toolbox) execute(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusOK, answer)
 }
 
-// runOnce feeds the text to the shell's standard input, so a program in it that reads its input swallows the rest of
-// the text: as on the platform. It waits for whatever holds the output.
+// runOnce gives the text to the shell as its standard input, so a program in it that reads its input swallows the
+// rest of the text: as on the platform. It waits for whatever holds the output.
 func (t *Toolbox) runOnce(q executeRequest) (executeAnswer, error) {
-	cwd := t.config.place(q.Cwd)
+	c := t.config
+	c.WorkDir, c.Env = t.config.place(q.Cwd), c.environ(q.Envs)
+	text, err := textFile(q.Command)
+	if err != nil {
+		return executeAnswer{}, err
+	}
+	defer text.Close()
 	output, theirs, err := os.Pipe()
 	if err != nil {
 		return executeAnswer{}, err
 	}
 	defer output.Close()
-	c := t.config
-	c.WorkDir, c.Env = cwd, c.environ(q.Envs)
-	p, stdin, err := startShell(t.reaper, c, theirs)
+	p, err := t.reaper.startShell(c, text, theirs)
 	theirs.Close()
 	if err != nil {
 		var errno syscall.Errno
 		if !errors.As(err, &errno) {
 			return executeAnswer{}, fmt.Errorf("start a shell: %w", err)
 		}
-		return executeAnswer{ExitCode: -1, Result: fmt.Sprintf("chdir %s: %s", cwd, errno)}, nil
+		return executeAnswer{ExitCode: -1, Result: fmt.Sprintf("chdir %s: %s", c.WorkDir, errno)}, nil
 	}
-	fed := make(chan struct{})
-	go func() {
-		defer close(fed)
-		_, _ = io.WriteString(stdin, q.Command) // a shell that exits early reads no more
-		stdin.Close()
-	}()
 	collected := make(chan []byte, 1)
 	go func() {
 		var b bytes.Buffer
-		_, _ = b.ReadFrom(output) // ends when nothing holds the output, or at the time-out
+		_, _ = b.ReadFrom(output) // ends when nothing holds the output, or when it is closed at the time-out
 		collected <- b.Bytes()
 	}()
 	result, err := await(p, collected, q.Timeout)
 	if err != nil {
-		stdin.Close()
-		output.Close()
-	}
-	<-fed
-	if err != nil {
 		return executeAnswer{}, err
 	}
 	return executeAnswer{ExitCode: oneShotCode(p), Result: string(result)}, nil
+}
+
+// textFile holds a command's text in memory. A shell reads a pipe byte by byte, so as not to take what belongs to its
+// children; in a file it can go back, and 2 MB are read at once.
+func textFile(text string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("command", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("hand over a command: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "command")
+	_, err = f.WriteString(text)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("hand over a command: %w", err)
+	}
+	return f, nil
 }
 
 // await returns the output once p has ended and nothing holds it, or errTimeout, the process group killed, after

@@ -60,34 +60,38 @@ func openSession(r *reaper, c Config, id, dir string) (*session, error) {
 	if s.status, err = os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0); err != nil {
 		return nil, err
 	}
-	if s.shell, s.stdin, err = startShell(r, c, nil); err != nil {
+	if s.shell, s.stdin, err = startFed(r, c); err != nil {
 		s.status.Close()
 		return nil, fmt.Errorf("start the session's shell: %w", err)
 	}
 	return s, nil
 }
 
-// startShell starts the sandbox's shell, reading what is written into stdin.
-func startShell(r *reaper, c Config, output *os.File) (*process, *os.File, error) {
+// startFed starts the sandbox's shell on a pipe: the daemon writes into the returned end what the shell reads. What
+// the shell itself says goes nowhere; each command has its own streams.
+func startFed(r *reaper, c Config) (*process, *os.File, error) {
 	theirs, ours, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer theirs.Close()
-	if output == nil {
-		if output, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
-			ours.Close()
-			return nil, nil, err
-		}
-		defer output.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		ours.Close()
+		return nil, nil, err
 	}
-	env := c.environ(map[string]string{"TERM": "dumb"})
-	p, err := r.start([]string{c.Shell}, c.WorkDir, env, [3]*os.File{theirs, output, output})
+	defer null.Close()
+	p, err := r.startShell(c, theirs, null)
 	if err != nil {
 		ours.Close()
 		return nil, nil, err
 	}
 	return p, ours, nil
+}
+
+func (r *reaper) startShell(c Config, input, output *os.File) (*process, error) {
+	env := c.environ(map[string]string{"TERM": "dumb"})
+	return r.start([]string{c.Shell}, c.WorkDir, env, [3]*os.File{input, output, output})
 }
 
 // exec queues a command.

@@ -56,7 +56,7 @@ family() {
   set -- ${CHAIN#" $$ "}
   (($#)) || return 0
   set -- "${@/#//proc/}"
-  known=$(grep -lzxFs -- "DAYTONA_SANDBOX_ID=$mine" "${@/%//environ}")
+  known=$(exec grep -lzxFs -- "DAYTONA_SANDBOX_ID=$mine" "${@/%//environ}")
   for p in ${CHAIN#" $$ "}; do
     words=()
     mapfile -d '' -t words < "/proc/$p/cmdline"
@@ -75,7 +75,7 @@ marked() {
   while read -r file; do
     p=${file#/proc/} p=${p%/environ}
     [[ ${CHAIN-} != *" $p "* ]] && fields "$p" && ! dead "$p" && MARKED+=("$p")
-  done < <(grep -lzxFs -- "SANDPIPER_RUN=$id" /proc/[0-9]*/environ)
+  done < <(exec grep -lzxFs -- "SANDPIPER_RUN=$id" /proc/[0-9]*/environ)
   ((${#MARKED[@]} > 0))
 }
 
@@ -101,25 +101,28 @@ below() {
 remains() {
   REMAINS=()
   local -A up=() born=() TOPS=()
-  local d p s
-  family
+  local d p ours=() wide=
+  [[ -n ${CHAIN-} ]] || family
   recorded
   local first=$KEEPER_START
+  [[ -n $HOUSE && -n $first ]] && latest && wide=1
   marked
+  for p in "${MARKED[@]}"; do TOPS[$p]=1; done
+  alive "$KEEPER" "$KEEPER_START" && TOPS[$KEEPER]=1
+  alive "$COMMAND" "$COMMAND_START" && TOPS[$COMMAND]=1
+  [[ -n $wide ]] || ((${#TOPS[@]})) || return 1
   for d in /proc/[0-9]*; do
     p=${d#/proc/}
     fields "$p" && ! dead "$p" && up[$p]=$PARENT born[$p]=$START
   done
-  for p in "${MARKED[@]}"; do TOPS[$p]=1; done
-  [[ -n $KEEPER && ${born[$KEEPER]-} == "$KEEPER_START" ]] && TOPS[$KEEPER]=1
-  [[ -n $COMMAND && ${born[$COMMAND]-} == "$COMMAND_START" ]] && TOPS[$COMMAND]=1
-  local ours=("${!TOPS[@]}") wide=
-  for p in "${!up[@]}"; do below "$p" && ours+=("$p"); done
-  [[ -n $HOUSE && -n $first ]] && latest && wide=1
-  TOPS=(["${HOUSE:-none}"]=1)
-  for p in "${!up[@]}"; do
-    [[ -n $wide ]] && ((born[$p] >= first)) && below "$p" && ours+=("$p")
-  done
+  ours=("${!TOPS[@]}")
+  if ((${#TOPS[@]})); then
+    for p in "${!up[@]}"; do below "$p" && ours+=("$p"); done
+  fi
+  if [[ -n $wide ]] && latest; then # asked again: a new run is not among what was scanned before this
+    TOPS=([$HOUSE]=1)
+    for p in "${!up[@]}"; do ((born[$p] >= first)) && below "$p" && ours+=("$p"); done
+  fi
   for p in "${ours[@]}"; do [[ $CHAIN == *" $p "* ]] || REMAINS+=("$p"); done
   ((${#REMAINS[@]} > 0))
 }
