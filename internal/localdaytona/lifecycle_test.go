@@ -186,7 +186,7 @@ func TestDeadDaemonIsAStoppedSandbox(t *testing.T) {
 		kill(t, daemonOf(t, h.dir, b.id))
 		b.waitFor(t, "stopped")
 		b.must(t, 200, "POST", b.api("/start"), nil)
-		if left := leftOver(b.id); slices.ContainsFunc(left, func(p string) bool { return strings.Contains(p, "sleep") }) {
+		if left := leftOver(b.id); slices.ContainsFunc(left, func(p string) bool { return strings.Contains(p, "sleep 1000") }) {
 			t.Errorf("what a dead daemon left runs beside the new one: %v", left)
 		}
 		if got := b.run(t, "cat file"); got != "kept\n" {
