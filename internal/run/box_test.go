@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"os"
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 type box struct {
 	t    testing.TB
 	home string
+	name string   // in its runs' ids: without walls, another box's run of the same id would be ended too
 	env  []string // of launches, besides the usual
 
 	oneShotEnv []string // of one-shot commands
@@ -48,7 +50,7 @@ type box struct {
 
 func newBox(t testing.TB) *box {
 	t.Helper()
-	b := &box{t: t, home: t.TempDir()}
+	b := &box{t: t, home: t.TempDir(), name: rand.Text()}
 	for _, folder := range []string{"workspace", "notes"} {
 		if err := os.Mkdir(filepath.Join(b.home, folder), 0o755); err != nil {
 			t.Fatal(err)
@@ -233,7 +235,7 @@ var nights = "9" + strconv.Itoa(os.Getpid())
 // launch is a launch that is valid in every field; script is what the command does.
 func (b *box) launch(script string, change ...func(*run.Launch)) run.Launch {
 	l := run.Launch{
-		RunID: "run_" + strconv.Itoa(len(script)), Attempt: 1, Session: "s", Home: b.home,
+		RunID: b.run(strconv.Itoa(len(script))), Attempt: 1, Session: "s", Home: b.home,
 		Args: []string{"bash", "-c", records + script}, Prompt: []byte("What is 2+2?"),
 		StartWithin: time.Minute, Timeout: time.Hour, Env: map[string]string{"N": nights},
 	}
@@ -242,6 +244,9 @@ func (b *box) launch(script string, change ...func(*run.Launch)) run.Launch {
 	}
 	return l
 }
+
+// run is the id of a run in the box.
+func (b *box) run(name string) string { return "run_" + b.name + "_" + name }
 
 // started launches and fails unless this launch was the one that started the command.
 func (b *box) started(l run.Launch) run.Launch {

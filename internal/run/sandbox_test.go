@@ -28,6 +28,7 @@ import (
 type sandbox struct {
 	*daytona.Toolbox
 	t        testing.TB
+	box      *box // makes launches
 	client   *daytona.Client
 	id       string
 	requests atomic.Int32 // to the toolbox
@@ -55,7 +56,7 @@ func eachSandbox(t *testing.T, test func(t *testing.T, s *sandbox)) {
 
 func newSandbox(t *testing.T, server *localdaytona.Server, key string, walls bool) *sandbox {
 	t.Helper()
-	s := &sandbox{t: t, walls: walls}
+	s := &sandbox{t: t, walls: walls, box: &box{t: t, home: run.DefaultHome, name: rand.Text()}}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/toolbox/") {
 			s.requests.Add(1)
@@ -85,7 +86,7 @@ func newSandbox(t *testing.T, server *localdaytona.Server, key string, walls boo
 }
 
 func (s *sandbox) launch(script string, change ...func(*run.Launch)) run.Launch {
-	return (&box{t: s.t, home: run.DefaultHome}).launch(script, change...)
+	return s.box.launch(script, change...)
 }
 
 func (s *sandbox) started(l run.Launch) run.Launch {
@@ -129,8 +130,8 @@ func (s *sandbox) sleepers() string {
 
 func TestAWarmJobInASandbox(t *testing.T) {
 	eachSandbox(t, func(t *testing.T, s *sandbox) {
-		s.started(s.launch(`exit 0`, func(l *run.Launch) { l.RunID = "run_first" }))
-		s.followed("run_first")
+		s.started(s.launch(`exit 0`, func(l *run.Launch) { l.RunID = s.box.run("first") }))
+		s.followed(s.box.run("first"))
 		s.requests.Store(0)
 		began := time.Now()
 		l := s.started(s.launch(`cat; echo "$ANTHROPIC_API_KEY $USER_ID $PWD"; exit 3`))
@@ -222,8 +223,8 @@ func TestNothingHidesFromStop(t *testing.T) {
 		if e, err := run.Look(t.Context(), s, l.RunID, job.Launched); err != nil || e.Kind != run.Ended || e.Exit != 143 {
 			t.Errorf("Look = %+v, %v", e, err)
 		}
-		s.started(s.launch(`exit 0`, func(l *run.Launch) { l.RunID = "run_next" })) // its session was older, and lives
-		s.followed("run_next")
+		s.started(s.launch(`exit 0`, func(l *run.Launch) { l.RunID = s.box.run("next") })) // its session was older, and lives
+		s.followed(s.box.run("next"))
 	})
 }
 
@@ -242,14 +243,14 @@ func TestNothingHidesFromANormalEnd(t *testing.T) {
 // TestALateReaderLeavesTheNextRunAlone: a worker that lost its lease may still ask about the old run.
 func TestALateReaderLeavesTheNextRunAlone(t *testing.T) {
 	eachSandbox(t, func(t *testing.T, s *sandbox) {
-		old := s.started(s.launch(`exit 0`, func(l *run.Launch) { l.RunID = "run_old" }))
+		old := s.started(s.launch(`exit 0`, func(l *run.Launch) { l.RunID = s.box.run("old") }))
 		s.followed(old.RunID)
 		l := s.started(s.launch(`echo up; ` + wait))
 		if c, err := run.Follow(t.Context(), s, l.RunID, 0, 20*time.Second); err != nil || string(c.Data) != "up\n" {
 			t.Fatalf("Follow = %+v, %v", c, err)
 		}
 		s.followed(old.RunID)
-		s.says(`rm -f $HOME/.sandpiper/runs/run_old/swept`) // as if the first reader had died before it was done
+		s.says(`rm -f $HOME/.sandpiper/runs/*_old/swept`) // as if the first reader had died before it was done
 		s.followed(old.RunID)
 		if err := run.Stop(t.Context(), s, old.RunID, 0); err != nil {
 			t.Error(err)

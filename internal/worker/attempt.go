@@ -35,10 +35,17 @@ func newAttempt(w *Worker, c store.Claimed) *attempt {
 }
 
 // work sees the job to its end, or to the queue again, and writes that down.
-func (a *attempt) work(ctx context.Context) {
+//
+// final outlives a cancellation and a deadline, which still have work to do: stopping the run, writing down what it
+// cost. It ends soon after a drain: what is not done then, the next worker does.
+func (a *attempt) work(ctx, final context.Context) {
 	a.w.o.Metrics.Claimed(a.began.Sub(later(a.job.CreatedAt, a.job.RunAfter)))
-	d, err := a.steps(ctx)
+	d, err := a.steps(ctx, final)
 	cause := context.Cause(ctx)
+	if err != nil && errors.Is(cause, errCancelled) {
+		d, err = a.abort(final)
+		cause = context.Cause(final)
+	}
 	switch {
 	case errors.Is(err, job.ErrLost), errors.Is(cause, job.ErrLost):
 		a.log.WarnContext(ctx, "attempt lost its job to another")
@@ -47,20 +54,18 @@ func (a *attempt) work(ctx context.Context) {
 	case errors.Is(cause, errDrain):
 		a.log.InfoContext(ctx, "attempt left for the next worker", "runId", a.run.ID)
 		return
-	case errors.Is(cause, errCancelled):
-		d = a.abort(context.WithoutCancel(ctx))
 	default:
 		d = a.broken(err)
 	}
-	if err := a.settle(context.WithoutCancel(ctx), d); err != nil && !errors.Is(err, job.ErrLost) {
+	if err := a.settle(final, d); err != nil && !errors.Is(err, job.ErrLost) {
 		a.log.ErrorContext(ctx, "settle failed", "err", err)
 	}
 }
 
 // steps is the way of an attempt. An error means that it did not come to a verdict.
-func (a *attempt) steps(ctx context.Context) (decision, error) {
+func (a *attempt) steps(ctx, final context.Context) (decision, error) {
 	if a.prior != nil && a.prior.Phase != job.Ended {
-		return a.takeOver(ctx)
+		return a.takeOver(ctx, final)
 	}
 	if err := a.say(ctx, claude.JobStarted); err != nil {
 		return decision{}, err
@@ -84,20 +89,19 @@ func (a *attempt) steps(ctx context.Context) (decision, error) {
 	if err := a.launch(ctx, lines); err != nil {
 		return decision{}, err
 	}
-	return a.follow(ctx, a.job.Spec.Timeout)
+	return a.follow(ctx, final, a.job.Spec.Timeout)
 }
 
-// abort ends a cancelled attempt that is not following yet. A run that was asked for may have been launched: it is
-// stopped like any other, and then what it cost is known.
-func (a *attempt) abort(ctx context.Context) decision {
-	if a.run.ID == "" || a.box == nil {
-		return a.ended(claude.Verdict{State: job.Cancelled, Code: job.JobCancelled, Message: "cancelled before it was launched"}, 0)
+// abort ends a cancelled attempt that is not following. A run that was asked for may have been launched, also by an
+// earlier attempt: it is stopped like any other, and then what it cost is known.
+func (a *attempt) abort(ctx context.Context) (decision, error) {
+	if a.run.ID == "" {
+		return a.ended(claude.Verdict{State: job.Cancelled, Code: job.JobCancelled, Message: "cancelled before it was launched"}, 0), nil
 	}
-	d, err := (&reader{a: a}).stopped(ctx, errCancelled)
-	if err != nil {
-		return a.broken(err)
+	if err := a.reach(ctx); err != nil {
+		return decision{}, err
 	}
-	return d
+	return (&reader{a: a}).stopped(ctx, errCancelled)
 }
 
 // say appends log lines.

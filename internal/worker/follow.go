@@ -26,7 +26,7 @@ type reader struct {
 }
 
 // follow sees the launched run to its end: its own, that of the time it has left, or a cancellation's.
-func (a *attempt) follow(ctx context.Context, left time.Duration) (decision, error) {
+func (a *attempt) follow(ctx, final context.Context, left time.Duration) (decision, error) {
 	limited, stop := context.WithTimeoutCause(ctx, left, errDeadline)
 	defer stop()
 	r := &reader{a: a}
@@ -34,9 +34,9 @@ func (a *attempt) follow(ctx context.Context, left time.Duration) (decision, err
 	cause := context.Cause(limited)
 	switch {
 	case err == nil:
-		return r.verdict(context.WithoutCancel(ctx), ending)
+		return r.verdict(final, ending)
 	case errors.Is(cause, errDeadline), errors.Is(cause, errCancelled):
-		return r.stopped(context.WithoutCancel(ctx), cause)
+		return r.stopped(final, cause)
 	default:
 		return decision{}, err
 	}
@@ -143,6 +143,9 @@ func (r *reader) stop(ctx context.Context) error {
 		err := run.Stop(ctx, a.box, a.run.ID, a.w.o.Grace)
 		if err == nil {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		a.log.WarnContext(ctx, "stop is asked for again", "err", err)
 		if asked%mostAsked == 0 {

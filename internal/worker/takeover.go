@@ -2,11 +2,11 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"sandpiper/internal/claude"
+	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
 	"sandpiper/internal/run"
 	"sandpiper/internal/store"
@@ -14,14 +14,12 @@ import (
 
 // takeOver goes on where another attempt stopped. It looks into the sandbox before anything else: what is found
 // there decides, and a prompt that may have been launched is never launched again.
-func (a *attempt) takeOver(ctx context.Context) (decision, error) {
+func (a *attempt) takeOver(ctx, final context.Context) (decision, error) {
 	a.run = *a.prior
 	a.log = a.log.With("runId", a.run.ID)
-	box, err := a.open(ctx)
-	if err != nil {
-		return decision{}, unanswered{err}
+	if err := a.reach(ctx); err != nil {
+		return decision{}, err
 	}
-	a.box = box
 	found, err := a.look(ctx)
 	if err != nil {
 		return decision{}, err
@@ -33,13 +31,13 @@ func (a *attempt) takeOver(ctx context.Context) (decision, error) {
 		if err := a.append(ctx, store.Batch{Events: []job.Event{a.state(adopted)}}); err != nil {
 			return decision{}, err
 		}
-		return a.follow(ctx, time.Until(a.run.Deadline.Add(-overtime)))
+		return a.follow(ctx, final, time.Until(a.run.Deadline.Add(-overtime)))
 	case run.NeverLaunched: // under the same run id: a launch of the old attempt that is still on its way meets its lock
 		prompt, _ := claude.Prompt(a.job.Spec.Input)
 		if err := a.start(ctx, prompt); err != nil {
 			return decision{}, err
 		}
-		return a.follow(ctx, a.job.Spec.Timeout)
+		return a.follow(ctx, final, a.job.Spec.Timeout)
 	case run.NeverStarted:
 		return decision{requeue: &store.Requeue{Reason: "the worker went away before the launch"}}, nil
 	default:
@@ -47,16 +45,39 @@ func (a *attempt) takeOver(ctx context.Context) (decision, error) {
 	}
 }
 
-// look asks until the sandbox answers.
-func (a *attempt) look(ctx context.Context) (found run.Evidence, err error) {
-	err = again(ctx, func() error {
-		found, err = run.Look(ctx, a.box, a.run.ID, a.run.Phase)
-		if err != nil && !a.mayHeal(ctx, err) {
-			return errors.Join(job.ErrLost, unanswered{err})
+// reach opens the sandbox of a run that may have been launched, however long the platform is away: the answer in it
+// is paid for.
+func (a *attempt) reach(ctx context.Context) error {
+	for began, wait := time.Now(), 100*time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		box, err := a.open(ctx)
+		switch {
+		case err == nil:
+			a.box = box
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !daytona.Temporary(err) || time.Since(began) > patience:
+			return unanswered{err}
 		}
-		return err
-	})
-	return found, err
+		a.log.WarnContext(ctx, "sandbox of a run is not reached", "err", err)
+		pause(ctx, wait)
+	}
+}
+
+// look asks until the sandbox answers.
+func (a *attempt) look(ctx context.Context) (run.Evidence, error) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		found, err := run.Look(ctx, a.box, a.run.ID, a.run.Phase)
+		switch {
+		case err == nil:
+			return found, nil
+		case ctx.Err() != nil:
+			return found, context.Cause(ctx)
+		case !a.mayHeal(ctx, err):
+			return found, unanswered{err}
+		}
+		pause(ctx, wait)
+	}
 }
 
 // state is an event about this attempt.

@@ -47,6 +47,7 @@ type Options struct {
 	Lease    time.Duration // how long a claim holds without a beat; 0 means 5 s
 	Beat     time.Duration // 0 means 1 s
 	Grace    time.Duration // between TERM and KILL; 0 means 3 s
+	Farewell time.Duration // how long an attempt may take to end what it is ending when we drain; 0 means 1 s
 	Poll     time.Duration // one long poll of a run's output; 0 means 20 s
 	MaxTries int           // launches charged to a job before it fails; 0 means 3
 	Backoff  time.Duration // before the second try, doubled each time; 0 means 2 s
@@ -67,6 +68,7 @@ func (o Options) withDefaults() Options {
 	o.Lease = cmp.Or(o.Lease, 5*time.Second)
 	o.Beat = cmp.Or(o.Beat, time.Second)
 	o.Grace = cmp.Or(o.Grace, 3*time.Second)
+	o.Farewell = cmp.Or(o.Farewell, time.Second)
 	o.Poll = cmp.Or(o.Poll, 20*time.Second)
 	o.MaxTries = cmp.Or(o.MaxTries, 3)
 	o.Backoff = cmp.Or(o.Backoff, 2*time.Second)
@@ -211,7 +213,12 @@ func (w *Worker) work(drain context.Context, o offer) {
 	defer func() { <-w.slots }()
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(drain))
 	defer stop(nil)
-	unhook := context.AfterFunc(drain, func() { stop(errDrain) })
+	final, give := context.WithCancelCause(context.WithoutCancel(drain))
+	defer give(nil)
+	unhook := context.AfterFunc(drain, func() {
+		stop(errDrain)
+		time.AfterFunc(w.o.Farewell, func() { give(errDrain) })
+	})
 	defer unhook()
 
 	began := time.Now()
@@ -224,7 +231,7 @@ func (w *Worker) work(drain context.Context, o offer) {
 	}
 	w.held.add(c.Attempt, stop, began)
 	defer w.held.remove(c.Attempt)
-	newAttempt(w, c).work(ctx)
+	newAttempt(w, c).work(ctx, final)
 }
 
 // claim asks twice: with the same token a claim whose reply was lost gives the same answer again.
