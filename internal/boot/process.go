@@ -24,11 +24,12 @@ func identify(pid int) (process, error) {
 	}
 	// The name in parentheses may hold blanks and parentheses itself: fields count from the last one.
 	rest := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	const start, state = 19, 0
+	const state, threads, start = 0, 17, 19
 	if len(rest) <= start {
 		return process{}, fmt.Errorf("read start time of %d: short line", pid)
 	}
-	if s := rest[state][0]; s == 'Z' || s == 'X' {
+	// A zombie whose other threads are still on their way out holds its files and ports a moment longer.
+	if s := rest[state][0]; s == 'X' || (s == 'Z' && string(rest[threads]) <= "1") {
 		return process{}, os.ErrProcessDone
 	}
 	ticks, err := strconv.ParseUint(string(rest[start]), 10, 64)
