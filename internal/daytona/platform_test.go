@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -12,9 +13,15 @@ import (
 	"go.uber.org/goleak"
 
 	"sandpiper/internal/daytona"
+	"sandpiper/internal/localdaytona"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if localdaytona.IsDaemon() {
+		os.Exit(localdaytona.DaemonMain())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const key = "dtn_0123456789abcdef"
 

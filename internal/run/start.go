@@ -57,8 +57,8 @@ func nonce() string { return strings.ToLower(rand.Text()[:8]) }
 var (
 	runIDForm = regexp.MustCompile(`^[A-Za-z0-9_]{1,100}$`)
 	envForm   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// bash keeps these for itself and refuses or ignores an assignment.
-	notEnv = regexp.MustCompile(`^(_|UID|EUID|PPID|SHELLOPTS|IFS|SANDPIPER_RUN|BASH.*)$`)
+	// bash keeps these for itself, or they are taken out of the environment.
+	notEnv = regexp.MustCompile(`^(_|UID|EUID|PPID|SHELLOPTS|IFS|PWD|OLDPWD|SHLVL|SANDPIPER_RUN|BASH.*)$`)
 )
 
 func (l Launch) check() error {

@@ -59,9 +59,10 @@ others_closed() {
 
 keep() {
   cd "$base/runs/$id" || exit 1
-  # Whoever ends the sandbox gently should find the command's own end here: only a kill ends the keeper.
-  trap 'poked=1' HUP INT QUIT TERM
-  local code boot poked=1 guard
+  # Whoever ends the sandbox gently should find the command's own end here: only a kill ends the keeper. Ignored, not
+  # handled: a handled signal would interrupt wait, whose status is then not the command's.
+  trap '' HUP INT QUIT TERM
+  local code boot guard
   exec {HELD}> held && flock -x "$HELD" # readers wait for this lock: it goes with the keeper, however that ends
   fields $$
   read -r boot < /proc/sys/kernel/random/boot_id
@@ -75,11 +76,8 @@ keep() {
   printf 'command %s %s\n' "$COMMAND" "$COMMAND_START" >> pid
   guard &
   guard=$!
-  while ((poked)); do # a signal ends wait early
-    poked=0
-    wait "$COMMAND"
-    code=$?
-  done 2>/dev/null
+  wait "$COMMAND"
+  code=$?
   kill -KILL "$guard" 2>/dev/null
   record "$code"
   [[ -e expired ]] && sweep 10
