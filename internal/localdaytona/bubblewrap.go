@@ -34,7 +34,7 @@ func (i isolation) args(box, id, claude, mode string) ([]string, error) {
 	a = append(a,
 		"--perms", "0755", "--dir", "/home", "--bind", filepath.Join(box, "home"), homeInside,
 		"--bind", filepath.Join(box, "tmp"), "/tmp",
-		"--perms", "0755", "--dir", "/run",
+		"--perms", "0755", "--dir", "/run", "--perms", "0755", "--tmpfs", pipesInside,
 		"--perms", "0755", "--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--symlink", "/run", "/var/run",
 		"--perms", "0755", "--dir", "/var/lib", "--perms", "0755", "--dir", "/var/lib/daytona",
 		"--bind", filepath.Join(box, "sessions"), sessionsInside,

@@ -25,6 +25,7 @@ const (
 	homeInside     = "/home/daytona"
 	workInside     = homeInside + "/workspace"
 	sessionsInside = "/var/lib/daytona/sessions"
+	pipesInside    = "/run/daytona"
 	daemonInside   = "/opt/sandpiper/daemon"
 	claudeInside   = "/usr/local/bin/claude"
 	searchInside   = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"

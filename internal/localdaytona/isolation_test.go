@@ -58,7 +58,7 @@ func TestNothingOfTheMachineIsVisible(t *testing.T) {
 		defer l.Close()
 		for _, path := range []string{
 			home, here, h.dir, h.dir + "/sandboxes/" + other.id, socket, "/home/daytona/theirs", "/tmp/theirs",
-			"/run/*", "/var/run/*", "/var/lib/[!d]*", "/var/log", "/sys", "/etc/shadow", "/etc/machine-id", "/etc/hostname", "/root", "/boot", "/mnt", "/srv",
+			"/run/[!d]*", "/var/run/[!d]*", "/var/lib/[!d]*", "/var/log", "/sys", "/etc/shadow", "/etc/machine-id", "/etc/hostname", "/root", "/boot", "/mnt", "/srv",
 			"/opt/[!s]*", "/dev/[!cfnrpsuztm]*", "/dev/sda", "/dev/vda", "/dev/mem", "/home/[!d]*",
 		} {
 			if got := b.run(t, "ls -d "+path+" 2>/dev/null || true"); got != "" {

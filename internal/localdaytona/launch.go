@@ -85,11 +85,13 @@ func (i isolation) giveAway(home string) error {
 // config is what the daemon is told. Where nothing isolates, it is told where things really are.
 func (i isolation) config(box string, r *record) daemon.Config {
 	c := daemon.Config{
-		ID: r.ID, Home: homeInside, WorkDir: workInside, Sessions: sessionsInside, User: i.user(), Contained: i.contained(), Shell: shell(),
+		ID: r.ID, Home: homeInside, WorkDir: workInside, Sessions: sessionsInside, Pipes: pipesInside,
+		User: i.user(), Contained: i.contained(), Shell: shell(),
 	}
 	search, tmp := searchInside, "/tmp"
 	if !i.contained() {
 		c.Home, c.Alias, c.Sessions = filepath.Join(box, "home"), homeInside, filepath.Join(box, "sessions")
+		c.Pipes = c.Sessions
 		c.WorkDir = filepath.Join(c.Home, "workspace")
 		search, tmp = filepath.Join(box, "bin")+":"+cmp.Or(os.Getenv("PATH"), searchInside), filepath.Join(box, "tmp")
 	}

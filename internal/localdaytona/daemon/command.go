@@ -13,11 +13,12 @@ import (
 // neverRan is the exit code of a queued command whose session ended before its turn.
 const neverRan = -1
 
-// command is one text given to a session. Its folder holds the text, its log and, while it runs, the named pipes that
-// the session's shell opens for it.
+// command is one text given to a session. Its folder holds the text and, while it runs, the named pipes that the
+// session's shell opens for it.
 type command struct {
 	id    string
-	dir   string
+	dir   string // among the pipes
+	file  string // the text
 	async bool
 	quiet bool // input is not shown in the log
 	log   *outputLog
@@ -30,24 +31,28 @@ type command struct {
 	stdin *os.File // of a running asynchronous command
 }
 
-func newCommand(dir, id, text string, async, quiet bool) (*command, error) {
-	c := &command{id: id, dir: filepath.Join(dir, id), async: async, quiet: quiet, done: make(chan struct{})}
+// bigText is from where a text does not belong among the pipes, which may lie in memory.
+const bigText = 64 << 10
+
+func (s *session) newCommand(id, text string, async, quiet bool) (*command, error) {
+	c := &command{id: id, dir: filepath.Join(s.pipes, id), async: async, quiet: quiet, done: make(chan struct{})}
+	c.log = newLog(filepath.Join(s.logs, id+".log"))
+	c.file = filepath.Join(c.dir, "cmd.sh")
+	if len(text) >= bigText {
+		c.file = filepath.Join(s.logs, id+".sh")
+	}
 	if err := os.Mkdir(c.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make a command's folder: %w", err)
 	}
 	// A file, not a line to the shell: the text may be of any size and holds what it likes.
-	if err := os.WriteFile(c.textPath(), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(c.file, []byte(text), 0o644); err != nil {
 		return nil, fmt.Errorf("write a command's text: %w", err)
 	}
-	var err error
-	c.log, err = newLog(filepath.Join(c.dir, "output.log"))
-	return c, err
+	return c, nil
 }
 
-func (c *command) textPath() string { return filepath.Join(c.dir, "cmd.sh") }
-
 func (c *command) text() string {
-	b, _ := os.ReadFile(c.textPath()) // gone with its session: nobody can ask any more
+	b, _ := os.ReadFile(c.file) // gone with its session: nobody can ask any more
 	return string(b)
 }
 
@@ -159,12 +164,13 @@ func (c *command) closeStreams(s *streams) {
 	_ = s.abandon()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, name := range streamNames {
+		_ = syscall.Unlink(filepath.Join(c.dir, name))
+	}
 	if c.stdin != nil {
 		c.stdin.Close()
 		c.stdin = nil
-	}
-	for _, name := range []string{"stdin", "stdout", "stderr"} {
-		_ = os.Remove(filepath.Join(c.dir, name)) // stdin is not always there
+		_ = syscall.Unlink(filepath.Join(c.dir, "stdin"))
 	}
 }
 

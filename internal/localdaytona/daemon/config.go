@@ -22,7 +22,8 @@ type Config struct {
 	Home      string   // as the sandbox sees it
 	WorkDir   string   // where sessions and commands start, and what relative paths are relative to
 	Alias     string   // without isolation: the home's name in the protocol (/home/daytona); paths below it are translated
-	Sessions  string   // folder of sessions, commands and logs; emptied at start
+	Sessions  string   // folder of the logs of commands; emptied at start
+	Pipes     string   // folder of what only running commands need; in memory where that is possible, or the same
 	Shell     string   // the shell of sessions and commands
 	User      *User    // who runs commands and owns files; nil means the daemon's own user
 	Contained bool     // PID 1 of its own PID namespace: its end is everybody's end

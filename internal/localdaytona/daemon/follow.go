@@ -80,15 +80,18 @@ func followPlain(w http.ResponseWriter, r *http.Request, c *command) error {
 
 // eachChunk visits the log's bytes from the beginning, waiting for more until it is complete if follow.
 func eachChunk(ctx context.Context, c *command, stripped, follow bool, visit func([]byte) error) error {
-	f, err := os.Open(c.log.path)
-	if err != nil {
-		return fmt.Errorf("open the log of command %s: %w", c.id, err)
-	}
-	defer f.Close()
+	var f *os.File               // opened with the first output: before, there is no file
+	defer func() { f.Close() }() // nil is fine
 	buffer := make([]byte, 32<<10)
 	var at int64
 	for {
 		size, complete, changed := c.log.state()
+		if f == nil && size > 0 {
+			var err error
+			if f, err = os.Open(c.log.path); err != nil {
+				return fmt.Errorf("open the log of command %s: %w", c.id, err)
+			}
+		}
 		for at < size {
 			n, err := f.ReadAt(buffer[:min(int64(len(buffer)), size-at)], at)
 			if n == 0 && err != nil && err != io.EOF {

@@ -18,22 +18,20 @@ var (
 	stderrMark = []byte{2, 2, 2}
 )
 
-// outputLog is the log of one session command: a file of marked lines that can be followed while it grows.
+// outputLog is the log of one session command: a file of marked lines that can be followed while it grows. A command
+// without output has no file: making one takes longer than many a command.
 type outputLog struct {
 	path string
 
 	mu      sync.Mutex
-	file    *os.File // nil once closed
+	file    *os.File // nil before the first output and after the end
+	ended   bool
 	size    int64
 	changed chan struct{} // closed at the next append or at the end
 }
 
-func newLog(path string) (*outputLog, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("make a log: %w", err)
-	}
-	return &outputLog{path: path, file: f, changed: make(chan struct{})}, nil
+func newLog(path string) *outputLog {
+	return &outputLog{path: path, changed: make(chan struct{})}
 }
 
 // drain copies a stream into the log until its end, line by line as the platform does: each line marked, NUL bytes
@@ -82,8 +80,14 @@ func (l *outputLog) append(b []byte) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file == nil {
+	if l.ended {
 		return os.ErrClosed
+	}
+	if l.file == nil {
+		var err error
+		if l.file, err = os.OpenFile(l.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644); err != nil {
+			return fmt.Errorf("make a log: %w", err)
+		}
 	}
 	n, err := l.file.Write(b)
 	l.size += int64(n)
@@ -96,21 +100,30 @@ func (l *outputLog) append(b []byte) error {
 func (l *outputLog) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.ended {
+		return
+	}
+	l.ended = true
 	if l.file != nil {
 		l.file.Close()
 		l.file = nil
-		close(l.changed)
 	}
+	close(l.changed)
 }
 
 // state says how long the log is, whether it is complete, and what is closed when that changes.
 func (l *outputLog) state() (size int64, complete bool, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.size, l.file == nil, l.changed
+	return l.size, l.ended, l.changed
 }
 
-func (l *outputLog) read() ([]byte, error) { return os.ReadFile(l.path) }
+func (l *outputLog) read() ([]byte, error) {
+	if size, _, _ := l.state(); size == 0 {
+		return nil, nil
+	}
+	return os.ReadFile(l.path)
+}
 
 // demux splits marked bytes. Bytes before the first marker belong to neither stream.
 func demux(marked []byte) (stdout, stderr []byte) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,10 +23,12 @@ var (
 // session is one long-lived shell and the commands given to it, which run one after another in the shell itself: cd,
 // export, functions and options persist, and `exit` ends the session.
 type session struct {
-	id, dir string
-	shell   *process
-	stdin   *os.File // what the shell reads: one line a command
-	status  *os.File // a named pipe; the shell writes "<number> <exit code>" into it after each command
+	id     string
+	logs   string // folders of its own
+	pipes  string
+	shell  *process
+	stdin  *os.File // what the shell reads: one line a command
+	status *os.File // a named pipe; the shell writes "<number> <exit code>" into it after each command
 
 	results chan result   // from status
 	deleted chan struct{} // closed when the session is being deleted
@@ -43,16 +44,18 @@ type session struct {
 type result struct{ number, code int }
 
 // openSession starts a session's shell. The caller runs s.run.
-func openSession(r *reaper, c Config, id, dir string) (*session, error) {
+func openSession(r *reaper, c Config, id, folder string) (*session, error) {
 	s := &session{
-		id: id, dir: dir,
+		id: id, logs: filepath.Join(c.Sessions, folder), pipes: filepath.Join(c.Pipes, folder),
 		results: make(chan result, 1), wake: make(chan struct{}, 1),
 		deleted: make(chan struct{}), over: make(chan struct{}),
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the session's folder: %w", err)
+	for _, dir := range []string{s.logs, s.pipes} {
+		if err := os.MkdirAll(dir, 0o755); err != nil { // both may be one
+			return nil, fmt.Errorf("make the session's folder: %w", err)
+		}
 	}
-	path := filepath.Join(dir, "status")
+	path := filepath.Join(s.pipes, "status")
 	if err := makePipe(path); err != nil {
 		return nil, err
 	}
@@ -101,7 +104,7 @@ func (s *session) exec(id, text string, async, quiet bool) (*command, error) {
 	if s.ended || s.shell.over() {
 		return nil, errSessionEnded
 	}
-	c, err := newCommand(s.dir, id, text, async, quiet)
+	c, err := s.newCommand(id, text, async, quiet)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +191,6 @@ func (s *session) runOne(c *command, number int) {
 		c.cancelled = true
 	default:
 	}
-	_ = os.WriteFile(filepath.Join(c.dir, "exit_code"), []byte(strconv.Itoa(code)), 0o644) // for the curious
 	c.finish(code)
 }
 
@@ -200,8 +202,8 @@ func (s *session) line(c *command, number int) string {
 		stdin = filepath.Join(c.dir, "stdin")
 	}
 	return fmt.Sprintf("{ \\. %s; } <%s >|%s 2>|%s; \\builtin \\printf '%d %%d\\n' \"$?\" >|%s\n",
-		quoted(c.textPath()), quoted(stdin), quoted(filepath.Join(c.dir, "stdout")), quoted(filepath.Join(c.dir, "stderr")),
-		number, quoted(filepath.Join(s.dir, "status")))
+		quoted(c.file), quoted(stdin), quoted(filepath.Join(c.dir, "stdout")), quoted(filepath.Join(c.dir, "stderr")),
+		number, quoted(filepath.Join(s.pipes, "status")))
 }
 
 func quoted(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
@@ -274,7 +276,8 @@ func (s *session) delete(grace time.Duration) {
 	s.shell.signalGroup(syscall.SIGTERM)
 	endAll(func() []int { return s.living(tree) }, grace)
 	<-s.over
-	_ = os.RemoveAll(s.dir) // at worst the next start of the daemon removes it
+	_ = os.RemoveAll(s.pipes)
+	_ = os.RemoveAll(s.logs) // at worst the next start of the daemon removes them
 }
 
 // living are the processes of tree, and the shell, that have not ended.

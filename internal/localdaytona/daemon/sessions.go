@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,7 +71,7 @@ func (t *Toolbox) open(id string) error {
 		return errSessionExists
 	}
 	t.made++ // a folder's name of its own: ids may hold anything, and come again
-	s, err := openSession(t.reaper, t.config, id, filepath.Join(t.config.Sessions, strconv.Itoa(t.made)))
+	s, err := openSession(t.reaper, t.config, id, strconv.Itoa(t.made))
 	if err != nil {
 		return err
 	}
