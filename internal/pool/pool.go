@@ -111,14 +111,35 @@ func (p *Pool) make(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, error
 	if sb.PlatformID == "" {
 		return p.create(ctx, sb)
 	}
-	found, err := p.platform.Get(ctx, sb.PlatformID)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, mostWait)
+	defer cancel()
+	for {
+		found, err := p.start(ctx, sb.PlatformID)
+		if !errors.Is(err, daytona.ErrConflict) {
+			return found, err
+		}
+		select { // it is on its way to another state, which the platform does not let us disturb
+		case <-ctx.Done():
+			return found, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// mostWait is how long a sandbox may take to settle and start.
+const mostWait = 2 * time.Minute
+
+func (p *Pool) start(ctx context.Context, id string) (daytona.Sandbox, error) {
+	found, err := p.platform.Get(ctx, id)
+	switch {
+	case err != nil:
 		return found, err
-	}
-	if found.State == daytona.StateStarted {
+	case found.State == daytona.StateStarted:
 		return found, nil
+	case found.State == daytona.StateDestroying, found.State == daytona.StateDestroyed:
+		return found, fmt.Errorf("%w: it is being destroyed", daytona.ErrNotFound)
 	}
-	return p.platform.Start(ctx, found.ID)
+	return p.platform.Start(ctx, id)
 }
 
 func (p *Pool) create(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, error) {
