@@ -31,14 +31,14 @@ func (s *Server) findAgain() error {
 			_ = r.end(context.Background(), true)
 			_ = s.bringUp(context.Background(), r) // its error is the record's
 		case stopping:
-			s.work.Go(func() { s.bringDown(r, false) })
+			s.behind(func() { s.bringDown(r, false) })
 		case destroying:
-			s.work.Go(func() { s.destroy(r) })
+			s.behind(func() { s.destroy(r) })
 		default:
 			s.look(r)
 		}
 	}
-	s.work.Wait()
+	s.wait()
 	return nil
 }
 
@@ -235,7 +235,7 @@ func (s *Server) stopSandbox(r *record, force bool) error {
 	if err != nil {
 		return err
 	}
-	s.work.Go(func() { s.bringDown(r, force) })
+	s.behind(func() { s.bringDown(r, force) })
 	return nil
 }
 
@@ -250,7 +250,7 @@ func (s *Server) deleteSandbox(r *record) error {
 	if err != nil {
 		return err
 	}
-	s.work.Go(func() { s.destroy(r) })
+	s.behind(func() { s.destroy(r) })
 	return nil
 }
 
@@ -269,6 +269,6 @@ func (s *Server) stopWhere(ctx context.Context, want func(id string) bool) error
 			_ = s.stopSandbox(r, false) // refused: it is changing already, or has just ended by itself
 		}
 	}
-	s.work.Wait()
+	s.wait()
 	return ctx.Err()
 }

@@ -53,7 +53,13 @@ func TestStopKillsWhatDoesNotObey(t *testing.T) {
 		b.run(t, `(setsid bash -c 'trap "" TERM HUP INT; echo up >stubborn; while :; do sleep 1; done' >/dev/null 2>&1 &)`)
 		eventually(t, func() bool { return b.run(t, "cat stubborn 2>/dev/null || true") != "" }, func() string { return "it did not start" })
 		began := time.Now()
-		if err := h.server.StopAll(t.Context()); err != nil {
+		b.must(t, 200, "POST", b.api("/stop"), nil)
+		for _, change := range [][2]string{{"POST", "/start"}, {"POST", "/stop"}, {"DELETE", ""}} {
+			if a := b.must(t, 409, change[0], b.api(change[1]), nil); a.json(t)["message"] != "Sandbox state change in progress" {
+				t.Errorf("%s%s while it stops: %s", change[0], change[1], a.body)
+			}
+		}
+		if err := h.server.StopAll(t.Context()); err != nil { // waits for what is under way
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > 10*time.Second {
@@ -177,6 +183,30 @@ func TestStopIdleLeavesTheBusy(t *testing.T) {
 		}
 		busy.waitFor(t, "stopped")
 	})
+}
+
+func TestASandboxThatDoesNotStartIsAnError(t *testing.T) {
+	claude := claudeScript(t, "")
+	t.Parallel()
+	for _, form := range forms()[1:] { // without bubblewrap there is nothing that could fail so
+		h := open(t, func(o *localdaytona.Options) { o.Isolation, o.Claude = form, claude })
+		if err := os.Remove(claude); err != nil {
+			t.Fatal(err)
+		}
+		a := h.must(t, 400, "POST", "/api/sandbox", object{"name": "broken"})
+		if message := a.json(t)["message"].(string); !strings.HasPrefix(message, "Sandbox failed to start: ") || !strings.Contains(message, "No such file") {
+			t.Errorf("create answers %q, want the reason", message)
+		}
+		v := h.must(t, 200, "GET", "/api/sandbox/broken", nil).json(t)
+		if v["state"] != "error" || v["errorReason"] == nil {
+			t.Errorf("its state is %v, reason %v", v["state"], v["errorReason"])
+		}
+		if a := h.must(t, 400, "POST", "/api/sandbox/broken/start", nil); a.json(t)["message"] != "Sandbox is in an errored state" {
+			t.Errorf("start answers %s", a.body)
+		}
+		h.must(t, 200, "DELETE", "/api/sandbox/broken", nil)
+		eventually(t, func() bool { return h.call(t, "GET", "/api/sandbox/"+v["id"].(string), nil).status == 404 }, func() string { return "it stays" })
+	}
 }
 
 func TestDeadDaemonIsAStoppedSandbox(t *testing.T) {

@@ -46,10 +46,10 @@ type Server struct {
 	transport *http.Transport // to the daemons; the host of a request is the sandbox's id
 	began     time.Time
 
-	work sync.WaitGroup // changes of state that answer before they end
-
 	mu        sync.Mutex
 	sandboxes map[string]*record // id → record
+	changes   int                // of state that answered before they ended
+	settled   *sync.Cond         // told when changes is 0 again
 }
 
 // New opens the state directory, tries what isolation works on this machine, and finds the sandboxes and living
@@ -61,6 +61,7 @@ func New(o Options) (*Server, error) {
 	o.Snapshot = cmp.Or(o.Snapshot, "sandpiper")
 	o.TurnEvery = cmp.Or(o.TurnEvery, 10*time.Second)
 	s := &Server{o: o, log: cmp.Or(o.Log, slog.Default()), key: sha256.Sum256([]byte(o.Key)), sandboxes: map[string]*record{}, began: time.Now()}
+	s.settled = sync.NewCond(&s.mu)
 	if err := s.openFolders(); err != nil {
 		return nil, err
 	}
@@ -139,8 +140,32 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	}
 }
 
+// behind does a change of state behind its answer.
+func (s *Server) behind(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	go func() {
+		change()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.changes--; s.changes == 0 {
+			s.settled.Broadcast()
+		}
+	}()
+}
+
+// wait returns when no change of state is under way. (A WaitGroup must not grow from zero while somebody waits.)
+func (s *Server) wait() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.changes > 0 {
+		s.settled.Wait()
+	}
+}
+
 // settle waits for changes of state that are under way, and lets go of the daemons' connections.
 func (s *Server) settle() {
-	s.work.Wait()
+	s.wait()
 	s.transport.CloseIdleConnections()
 }

@@ -76,7 +76,7 @@ func (t *Toolbox) open(id string) error {
 		return err
 	}
 	t.sessions = append(t.sessions, s)
-	t.work.Go(s.run)
+	go s.run() // until the session is deleted, or with the daemon
 	return nil
 }
 

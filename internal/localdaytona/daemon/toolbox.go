@@ -17,8 +17,6 @@ type Toolbox struct {
 	files  fileTree
 	stop   func() // asks the daemon to end
 
-	work sync.WaitGroup // the sessions' loops
-
 	mu       sync.Mutex
 	sessions []*session
 	made     int // sessions so far, for their folders' names
