@@ -1,0 +1,166 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sandpiper/internal/job"
+	"sandpiper/internal/pool"
+	"sandpiper/internal/store"
+	"sandpiper/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// gate is a pool whose sandboxes take as long to open as the test wants.
+type gate struct {
+	entered chan string // ids of sandboxes that are being opened
+}
+
+func newGate() *gate { return &gate{entered: make(chan string, 100)} }
+
+func (g *gate) Fresh() job.Sandbox {
+	return job.Sandbox{ID: job.NewSandboxID(), Fingerprint: "f", Pooled: true}
+}
+func (g *gate) Forget(string) {}
+
+func (g *gate) Halt(context.Context, job.Sandbox) error { return nil }
+
+// Open waits until the attempt is told to go.
+func (g *gate) Open(ctx context.Context, sb job.Sandbox) (*pool.Box, error) {
+	g.entered <- sb.ID
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// running is a worker on s, which the test's end drains.
+func running(t *testing.T, s *store.Store, g *gate, o Options) (w *Worker, drain func()) {
+	t.Helper()
+	w, err := New(s, g, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	drain = sync.OnceFunc(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+	t.Cleanup(drain)
+	return w, drain
+}
+
+func TestAnAttemptThatLostItsJobWritesNothing(t *testing.T) {
+	s, g := storetest.SQLite(t), newGate()
+	j := storetest.Queued(t, s)
+	w, drain := running(t, s, g, Options{Beat: time.Hour})
+	if !w.Offer(j.ID, false) {
+		t.Fatal("no free slot")
+	}
+	<-g.entered
+	mine := w.held.attempts()[0]
+	other := storetest.TakenOver(t, s, mine)
+	if err := w.Turn(t.Context()); err != nil { // the beat tells
+		t.Fatal(err)
+	}
+	drain()
+	if now := storetest.Read(t, s, j.ID); now.State != job.Running || now.Attempt != other.Attempt.Number {
+		t.Errorf("job = %s by attempt %d, want it running by %d", now.State, now.Attempt, other.Attempt.Number)
+	}
+	for _, e := range storetest.Events(t, s, j.ID) {
+		if e.Type == job.EventError || e.Type == job.EventDone {
+			t.Errorf("the lost attempt wrote %+v", e)
+		}
+	}
+}
+
+func TestADrainLeavesTheJobForTheNextWorker(t *testing.T) {
+	s, g := storetest.SQLite(t), newGate()
+	j := storetest.Queued(t, s)
+	w, drain := running(t, s, g, Options{})
+	w.Offer(j.ID, false)
+	<-g.entered
+	began := time.Now()
+	drain()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the drain took %v", took)
+	}
+	if now := storetest.Read(t, s, j.ID); now.State != job.Running || now.Tries != 0 {
+		t.Errorf("job = %s, tries %d; want it running, for whoever takes it over", now.State, now.Tries)
+	}
+	if w.Offer(j.ID, false) {
+		t.Error("a drained worker takes work")
+	}
+}
+
+func TestACancelBeforeTheLaunchEndsTheJob(t *testing.T) {
+	s, g := storetest.SQLite(t), newGate()
+	j := storetest.Queued(t, s)
+	news := make(chan job.News, 1)
+	w, _ := running(t, s, g, Options{Beat: time.Hour, News: news})
+	w.Offer(j.ID, false)
+	<-g.entered
+	if _, err := s.Cancel(t.Context(), storetest.Ann, j.ID); err != nil {
+		t.Fatal(err)
+	}
+	news <- job.News{JobID: j.ID, Cancel: true}
+	for now := j; now.State != job.Cancelled; now = storetest.Read(t, s, j.ID) {
+		if now.State.Terminal() {
+			t.Fatalf("job = %s", now.State)
+		}
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNoMoreJobsThanSlots(t *testing.T) {
+	s, g := storetest.SQLite(t), newGate()
+	w, drain := running(t, s, g, Options{Slots: 2})
+	for range 2 {
+		if !w.Offer(storetest.Queued(t, s).ID, false) {
+			t.Fatal("a free slot was refused")
+		}
+		<-g.entered
+	}
+	third := storetest.Queued(t, s)
+	if w.Offer(third.ID, false) {
+		t.Error("a third job was taken")
+	}
+	waiting, giveUp := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { w.Handle(waiting, third.ID); close(done) }()
+	giveUp()
+	<-done
+	drain()
+	if now := storetest.Read(t, s, third.ID); now.State != job.Queued || now.Attempt != 0 {
+		t.Errorf("job = %s, attempt %d; want it queued and never claimed", now.State, now.Attempt)
+	}
+}
+
+func TestADuplicateHintEndsAtTheClaim(t *testing.T) {
+	s, g := storetest.SQLite(t), newGate()
+	j := storetest.Queued(t, s)
+	w, _ := running(t, s, g, Options{})
+	w.Offer(j.ID, false)
+	<-g.entered
+	w.Handle(t.Context(), j.ID) // returns at once
+	w.Handle(t.Context(), "job_that_is_not_there")
+	if now := storetest.Read(t, s, j.ID); now.Attempt != 1 {
+		t.Errorf("attempt = %d, want 1", now.Attempt)
+	}
+}
+
+func TestABaseURLThatIsNoneIsRefused(t *testing.T) {
+	if _, err := New(storetest.SQLite(t), newGate(), Options{BaseURL: "ftp://x"}); err == nil || errors.Is(err, job.ErrNotFound) {
+		t.Errorf("New = %v", err)
+	}
+}
