@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,7 +43,7 @@ func NewMetrics() *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.005, 3, 12),
 		}),
 		run: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sandpiper_run_seconds", Help: "Time from claimed to ended, by model.",
+			Name: "sandpiper_run_seconds", Help: "Time from claimed to ended, by family of models.",
 			Buckets: prometheus.ExponentialBuckets(0.25, 2, 16),
 		}, []string{"model"}),
 		create: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -70,7 +71,17 @@ func (m *Metrics) Requeued(reason string) { m.retries.WithLabelValues(reason).In
 // Ended notes the end of a job.
 func (m *Metrics) Ended(s job.State, code job.Code, model string, took time.Duration) {
 	m.ended.WithLabelValues(string(s), string(code)).Inc()
-	m.run.WithLabelValues(model).Observe(took.Seconds())
+	m.run.WithLabelValues(family(model)).Observe(took.Seconds())
+}
+
+// family keeps the label to a few values: a caller may name any model, and every value is kept for ever.
+func family(model string) string {
+	for _, known := range []string{"sonnet", "opus", "haiku"} {
+		if strings.Contains(model, known) {
+			return known
+		}
+	}
+	return "other"
 }
 
 // SandboxCreated notes an attempt to create a sandbox.
