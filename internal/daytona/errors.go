@@ -93,8 +93,13 @@ func (e *Error) says(any ...string) bool {
 }
 
 // Temporary reports whether trying the same again later may help: the platform was not reached, is overloaded or
-// has no room. A refusal of the request itself is not temporary.
+// has no room. A refusal of the request itself is not temporary. Another package's error in the chain may decide
+// for itself, by a method Lasting() bool.
 func Temporary(err error) bool {
+	var decided interface{ Lasting() bool }
+	if errors.As(err, &decided) && decided.Lasting() {
+		return false
+	}
 	var e *Error
 	if !errors.As(err, &e) {
 		return err != nil && !errors.Is(err, ErrFailed)

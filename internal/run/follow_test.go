@@ -302,7 +302,7 @@ func (b *box) keeper(runID string) int {
 
 func (b *box) kill(pid int) {
 	b.t.Helper()
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) { // it may have ended
 		b.t.Fatal(err)
 	}
 	eventually(b.t, "the end of a process", func() bool { return !there(pid) })

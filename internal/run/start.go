@@ -16,8 +16,16 @@ import (
 	"sandpiper/internal/daytona"
 )
 
-// ErrBroken means that the sandbox cannot hold a run: no workspace folder, no room, no bash. Nothing was started.
-var ErrBroken = errors.New("the sandbox cannot start a run")
+// ErrBroken means that the sandbox cannot hold a run: no workspace folder, no room, no bash. Nothing was started, and
+// asking this sandbox again does not help.
+var ErrBroken error = broken{}
+
+type broken struct{}
+
+func (broken) Error() string { return "the sandbox cannot start a run" }
+
+// Lasting tells those who ask daytona.Temporary not to try again.
+func (broken) Lasting() bool { return true }
 
 // launchWithin bounds the launch's own command. It does not wait for the run.
 const launchWithin = 30 * time.Second

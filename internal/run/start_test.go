@@ -139,8 +139,8 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 			b := newBox(t)
 			l := b.launch(`:`)
 			b.beforeExec = harm(b, l)
-			if _, err := run.Start(t.Context(), b, l); !errors.Is(err, run.ErrBroken) {
-				t.Errorf("Start: %v, want ErrBroken", err)
+			if _, err := run.Start(t.Context(), b, l); !errors.Is(err, run.ErrBroken) || daytona.Temporary(err) {
+				t.Errorf("Start: %v, want ErrBroken, for good", err)
 			}
 			if e := b.looked(l.RunID, job.Intended); e.Kind != run.NeverLaunched || b.launches() != 0 {
 				t.Errorf("Look = %s, %d launches", e.Kind, b.launches())
@@ -239,7 +239,9 @@ func TestTheCommandRunsApart(t *testing.T) {
 
 func TestACommandThatIsMissingEndsWith127(t *testing.T) {
 	b := newBox(t)
-	l := b.started(b.launch(``, func(l *run.Launch) { l.Args = []string{"no-such-command"} }))
+	l := b.started(b.launch(``, func(l *run.Launch) {
+		l.Args, l.Env = []string{"no-such-command"}, map[string]string{"PATH": "/usr/bin:/bin"}
+	}))
 	_, last := b.followed(l.RunID)
 	if last.Exit != 127 || !bytes.Contains(last.Stderr, []byte("no-such-command")) {
 		t.Errorf("exit %d, %q", last.Exit, last.Stderr)
@@ -308,5 +310,29 @@ func TestALaunchThatLostItsLockIsNotRepeated(t *testing.T) {
 	b.followed(l.RunID)
 	if got, err := run.Start(t.Context(), b, l); err != nil || !got.Already || b.launches() != 1 {
 		t.Errorf("Start again = %+v, %v, %d launches", got, err, b.launches())
+	}
+}
+
+func TestFoldersOfOldRunsAreRemoved(t *testing.T) {
+	b := newBox(t)
+	ids := map[string]time.Duration{"old": 25 * time.Hour, "young": 23 * time.Hour}
+	for name, age := range ids {
+		b.started(b.launch(`:`, func(l *run.Launch) { l.RunID = b.run(name) }))
+		b.followed(b.run(name))
+		then := time.Now().Add(-age)
+		if err := os.Chtimes(b.home+"/.sandpiper/runs/"+b.run(name)+"/exit", then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.followed(b.started(b.launch(`sleep 0.2`)).RunID)
+	eventually(t, "the old one is gone", func() bool {
+		_, err := os.Stat(b.home + "/.sandpiper/runs/" + b.run("old"))
+		return errors.Is(err, os.ErrNotExist)
+	})
+	if e := b.looked(b.run("young"), ""); e.Kind != run.Ended {
+		t.Errorf("the young one: %s", e.Kind)
+	}
+	if e := b.looked(b.run("old"), job.Intended); e.Kind != run.Unknown {
+		t.Errorf("the old one: %s: its marker must stay", e.Kind)
 	}
 }

@@ -43,7 +43,11 @@ await() {
   done
   now=${EPOCHREALTIME/[.,]/}
   ((until > now + gather * 1000)) && until=$((now + gather * 1000))
-  until over || ! left; do doze /dev/null 0; done
+  until over || ! left; do
+    doze /dev/null 0
+    over && break
+    nap 0.02
+  done
 }
 
 # doze FILE POSITION: until FILE has bytes behind POSITION, or the keeper has ended, or LEFT is over. It waits in the
@@ -52,7 +56,7 @@ await() {
 # its pid, every 40 ms.
 doze() {
   local bell pids=()
-  if alive "$KEEPER" "$KEEPER_START"; then
+  if [[ -e held ]] && alive "$KEEPER" "$KEEPER_START"; then
     exec {bell}<> <(:)
     flock -s held echo >&"$bell" &
     pids+=($!)

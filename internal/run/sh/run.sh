@@ -76,11 +76,18 @@ keep() {
   printf 'command %s %s\n' "$COMMAND" "$COMMAND_START" >> pid
   guard &
   guard=$!
+  prune &
   wait "$COMMAND"
   code=$?
   kill -KILL "$guard" 2>/dev/null
   record "$code"
   [[ -e expired ]] && sweep 10
+}
+
+# prune removes the folders of runs that ended more than a day ago: a pooled sandbox sees thousands. Their markers stay.
+prune() {
+  exec {HELD}>&-
+  find "$base/runs" -mindepth 2 -maxdepth 2 -name exit -mmin +1440 -printf '%h\0' | xargs -0r rm -rf --
 }
 
 # environment finds what the command must not inherit, in DROP: all but a short list and the launch's own. A name that
