@@ -3,6 +3,7 @@ package localdaytona
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -18,12 +19,25 @@ var etcFiles = []string{
 	"/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/magic", "/etc/terminfo", "/etc/bash.bashrc", "/etc/shells",
 }
 
-// args are bubblewrap's arguments for one sandbox, up to and with the daemon's command line. No secret is among them.
-func (i isolation) args(box, id, claude, mode string) ([]string, error) {
+// inBubblewrap is the command that starts this program as the daemon of a sandbox, and bubblewrap's options as a file
+// for argumentsFD: some hundred of them, which nobody wants to read in a list of processes.
+func (i isolation) inBubblewrap(box, id, claude, mode string, more ...string) (*exec.Cmd, *os.File, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+		return nil, nil, fmt.Errorf("find this program: %w", err)
 	}
+	options := append(more, i.options(box, id, self, claude, mode)...)
+	arguments, err := memoryFile([]byte(strings.Join(options, "\x00") + "\x00"))
+	if err != nil {
+		return nil, nil, err
+	}
+	c := exec.Command(i.bwrap, "--args", fmt.Sprint(argumentsFD), "--", daemonInside, "sandbox", id)
+	c.Env = []string{} // bubblewrap needs none; nil would mean ours
+	return c, arguments, nil
+}
+
+// options are bubblewrap's for one sandbox. No secret is among them.
+func (i isolation) options(box, id, self, claude, mode string) []string {
 	a := []string{"--as-pid-1", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", hostname(id), "--clearenv", "--seccomp", fmt.Sprint(filterFD)}
 	a = append(a, i.privileges()...)
 	a = append(a, "--ro-bind", "/usr", "/usr")
@@ -49,7 +63,7 @@ func (i isolation) args(box, id, claude, mode string) ([]string, error) {
 		name, value, _ := strings.Cut(e, "=")
 		a = append(a, "--setenv", name, value)
 	}
-	return append(a, "--chdir", "/", "--", daemonInside, "sandbox", id), nil
+	return append(a, "--chdir", "/")
 }
 
 // privileges: as root, the daemon keeps what it needs to start commands as another user and to end them, and to act

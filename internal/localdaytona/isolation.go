@@ -108,10 +108,11 @@ func (i isolation) probe(dir, claude string) error {
 		return err
 	}
 	defer config.Close()
-	args, err := i.args(box, "probe", claude, modeProbe)
+	c, arguments, err := i.inBubblewrap(box, "probe", claude, modeProbe)
 	if err != nil {
 		return err
 	}
+	defer arguments.Close()
 	filter, err := filterFile()
 	if err != nil {
 		return err
@@ -122,9 +123,7 @@ func (i isolation) probe(dir, claude string) error {
 		return err
 	}
 	defer null.Close()
-	c := exec.Command(i.bwrap, args...)
-	c.Env = []string{}
-	c.ExtraFiles = []*os.File{null, config, filter} // no socket
+	c.ExtraFiles = []*os.File{null, config, filter, arguments} // no socket
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
 	}

@@ -121,10 +121,11 @@ func shell() string {
 	return "/bin/sh"
 }
 
-// Inherited files behind the daemon's own two; bubblewrap reads and closes them.
+// Inherited files behind the daemon's own two; bubblewrap uses and closes them.
 const (
-	filterFD = daemon.ConfigFD + 1
-	infoFD   = daemon.ConfigFD + 2
+	filterFD    = daemon.ConfigFD + 1
+	argumentsFD = daemon.ConfigFD + 2
+	infoFD      = daemon.ConfigFD + 3
 )
 
 // configFile is a configuration as an open file: it holds secrets.
@@ -205,12 +206,13 @@ func (i isolation) spawn(r record, claude string, socket, config *os.File) (laun
 		return launched{}, err
 	}
 	defer filter.Close()
-	c, err := i.command(r, claude)
+	c, arguments, err := i.command(r, claude)
 	if err != nil {
 		return launched{}, err
 	}
+	defer arguments.Close() // nil is fine
 	c.Stdout, c.Stderr, c.Dir = log, log, "/"
-	c.ExtraFiles = []*os.File{socket, config, filter, theirs}
+	c.ExtraFiles = []*os.File{socket, config, filter, cmp.Or(arguments, filter), theirs}
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives the server, and a Ctrl-C is not for it
 	if err := c.Start(); err != nil {
 		return launched{}, err
@@ -232,24 +234,19 @@ func (i isolation) spawn(r record, claude string, socket, config *os.File) (laun
 	return launched{id, child}, nil
 }
 
-// command is bubblewrap with the daemon in it, or the daemon. Its environment holds no secret.
-func (i isolation) command(r record, claude string) (*exec.Cmd, error) {
+// command is bubblewrap with the daemon in it, and bubblewrap's arguments; or the daemon alone. Its environment holds
+// no secret.
+func (i isolation) command(r record, claude string) (*exec.Cmd, *os.File, error) {
 	if i.contained() {
-		args, err := i.args(r.dir, r.ID, claude, modeDaemon)
-		if err != nil {
-			return nil, err
-		}
-		c := exec.Command(i.bwrap, append([]string{"--info-fd", fmt.Sprint(infoFD)}, args...)...)
-		c.Env = []string{} // bubblewrap needs none; nil would mean ours
-		return c, nil
+		return i.inBubblewrap(r.dir, r.ID, claude, modeDaemon, "--info-fd", fmt.Sprint(infoFD))
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("find this program: %w", err)
 	}
 	c := exec.Command(self, "sandbox", r.ID)
 	c.Env = append([]string{modeVariable + "=" + modeDaemon}, daemon.Tuning...)
-	return c, linkClaude(r.dir, claude)
+	return c, nil, linkClaude(r.dir, claude)
 }
 
 // linkClaude puts the binary on the PATH as `claude`, whatever its name and place.
