@@ -29,14 +29,13 @@ func (s *Server) body(c echo.Context) ([]byte, error) {
 	if r.ContentLength > s.o.MaxBody {
 		return nil, errTooLarge
 	}
-	rc := http.NewResponseController(c.Response())
-	if rc.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
-		defer rc.SetReadDeadline(time.Time{})
-	}
+	hurry := http.NewResponseController(c.Response())
+	hurry.SetReadDeadline(time.Now().Add(bodyTimeout)) // fails in tests without a connection: then nothing hangs
 	raw, err := io.ReadAll(io.LimitReader(r.Body, s.o.MaxBody+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errIncomplete, err)
 	}
+	hurry.SetReadDeadline(time.Time{})
 	if int64(len(raw)) > s.o.MaxBody {
 		return nil, errTooLarge
 	}
@@ -51,11 +50,11 @@ func drainBody(c echo.Context) {
 	if !hasBody(r) || r.Header.Get("Expect") != "" {
 		return
 	}
-	rc := http.NewResponseController(c.Response())
-	if rc.SetReadDeadline(time.Now().Add(drainFor)) == nil {
-		defer rc.SetReadDeadline(time.Time{})
+	hurry := http.NewResponseController(c.Response())
+	hurry.SetReadDeadline(time.Now().Add(drainFor))
+	if _, err := io.CopyN(io.Discard, r.Body, drainMost); err == io.EOF {
+		hurry.SetReadDeadline(time.Time{}) // all of it came. Otherwise net/http must not wait for the rest either
 	}
-	io.CopyN(io.Discard, r.Body, drainMost) // how far it came does not matter
 }
 
 // object is a JSON object whose fields are taken one by one. Every fault is kept, so that a client sees all of

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"sandpiper/internal/auth"
 	"sandpiper/internal/httpapi"
 	"sandpiper/internal/job"
 	"sandpiper/internal/store"
@@ -166,8 +168,20 @@ func TestAQuietStreamShowsThatItLives(t *testing.T) {
 	}
 }
 
+// counted counts how often a job is looked at.
+type counted struct {
+	httpapi.Reads
+	looks *atomic.Int64
+}
+
+func (r counted) Job(ctx context.Context, c auth.Caller, id string) (job.Job, error) {
+	r.looks.Add(1)
+	return r.Reads.Job(ctx, c, id)
+}
+
 func TestStreamsAndWaitsEndWhenTheServerDoes(t *testing.T) {
-	h := newHouse(t)
+	var looks atomic.Int64
+	h := newHouse(t, func(d *httpapi.Deps, _ *httpapi.Options) { d.Reads = counted{d.Reads, &looks} })
 	id := h.submit("ann")
 	_, s := h.sse("/api/jobs/" + id + "/events")
 	frame(t, s)
@@ -175,6 +189,7 @@ func TestStreamsAndWaitsEndWhenTheServerDoes(t *testing.T) {
 	go func() { waiting <- h.get("/api/jobs/" + id + "?wait=60s") }()
 	creating := make(chan answer, 1)
 	go func() { creating <- h.post("/api/sandbox/create", `{"userId":"ann"}`) }()
+	eventually(t, "the job is looked at", func() bool { return looks.Load() > 0 })
 	eventually(t, "the sandbox is added", func() bool { _, boxes := h.stored(); return boxes == 1 })
 
 	began := time.Now()

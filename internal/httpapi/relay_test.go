@@ -17,12 +17,12 @@ import (
 	"sandpiper/internal/store/storetest"
 )
 
-// writeBig appends n log lines of 256 KiB.
+// writeBig appends n log lines of 64 KiB.
 func (h *house) writeBig(c store.Claimed, after int64, n int) int64 {
 	h.t.Helper()
 	b := store.Batch{AfterSeq: after}
 	for range n {
-		b.Events = append(b.Events, job.Log(time.Now(), strings.Repeat("x", 256<<10)))
+		b.Events = append(b.Events, job.Log(time.Now(), strings.Repeat("x", 64<<10)))
 	}
 	last, err := h.store.Append(h.t.Context(), c.Attempt, b)
 	if err != nil {

@@ -131,6 +131,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	select {
 	case err := <-served:
 		s.drain(CloseDraining)
+		srv.Close()
 		s.sockets.wait()
 		return err
 	case <-ctx.Done():

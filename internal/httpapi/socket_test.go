@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,7 +12,11 @@ import (
 
 	"github.com/coder/websocket"
 
+	"sandpiper/internal/auth"
 	"sandpiper/internal/httpapi"
+	"sandpiper/internal/job"
+	"sandpiper/internal/relay"
+	"sandpiper/internal/store"
 	"sandpiper/internal/store/storetest"
 )
 
@@ -106,8 +111,7 @@ func TestASocketIsClosedWithTheNextStepWhenTheServerStops(t *testing.T) {
 	conn := h.dial("?userId=ann")
 	h.submit("ann")
 	next(t, conn)
-	silent := h.dial("?userId=ann") // never reads: must not hold up the end
-	_ = silent
+	h.dial("?userId=ann") // never reads: must not hold up the end
 	closed := make(chan error, 1)
 	go func() {
 		_, _, err := conn.Read(t.Context())
@@ -158,14 +162,14 @@ func TestAClientThatDoesNotAnswerPingsIsClosed(t *testing.T) {
 }
 
 func TestAClientThatDoesNotReadIsCutOffAndHoldsUpNobody(t *testing.T) {
-	h := newHouse(t, func(_ *httpapi.Deps, o *httpapi.Options) { o.WriteWait = 200 * time.Millisecond })
+	h := newHouse(t, func(_ *httpapi.Deps, o *httpapi.Options) { o.WriteWait = 500 * time.Millisecond })
 	c := storetest.Claimed(t, h.store)
 	stuck := h.rawSocket("/ws?userId=ann")
 	good := h.dial("?userId=ann")
 	after := c.Job.LastSeq
 	for gone := false; !gone; { // it does not read, so it learns by writing that it was cut off
-		after = h.writeBig(c, after, 4)
-		for range 4 {
+		after = h.writeBig(c, after, 16)
+		for range 16 {
 			next(t, good)
 		}
 		_, err := stuck.Write([]byte{0x8a, 0x80, 0, 0, 0, 0}) // a pong that nobody asked for
@@ -195,6 +199,57 @@ func (h *house) rawSocket(path string) net.Conn {
 		h.t.Fatalf("handshake: %q", head)
 	}
 	return conn
+}
+
+// unreadable is a store whose events cannot be read.
+type unreadable struct{ *store.Store }
+
+func (unreadable) Head(context.Context) (int64, error) { return 0, nil }
+
+func (unreadable) Stream(context.Context, auth.Caller, store.Scope, int64, int) ([]job.Event, error) {
+	return nil, errors.New("disk I/O error")
+}
+
+// closing reads until the server closes, and returns how it did and how many messages came before.
+func closing(t *testing.T, conn *websocket.Conn, pause time.Duration) (end websocket.CloseError, messages int64) {
+	t.Helper()
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for ; ; messages++ {
+		if _, _, err := conn.Read(t.Context()); asClose(err, &end) {
+			return end, messages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		<-tick.C
+	}
+}
+
+func TestASocketWhoseEventsCannotBeReadIsClosed(t *testing.T) {
+	h := newHouse(t, func(d *httpapi.Deps, _ *httpapi.Options) { d.Relay = relay.New(unreadable{}, nil, relay.Options{}) })
+	if end, _ := closing(t, h.dial(""), time.Millisecond); end.Code != httpapi.CloseTrouble.Code || end.Reason != httpapi.CloseTrouble.Reason {
+		t.Errorf("closed with %v, want %v", end, httpapi.CloseTrouble)
+	}
+	if log := h.logs.String(); strings.Count(log, "disk I/O error") != 1 {
+		t.Errorf("want the reason in the log, once:\n%s", log)
+	}
+}
+
+func TestAClientThatReadsTooSlowlyIsToldToComeBack(t *testing.T) {
+	h := newHouse(t, func(_ *httpapi.Deps, o *httpapi.Options) { o.WriteWait = 5 * time.Millisecond })
+	c := storetest.Claimed(t, h.store)
+	after := c.Job.LastSeq
+	for range 30 {
+		after = h.writeBig(c, after, 10)
+	}
+	query := "?jobId=" + c.Job.ID + "&after="
+	end, seen := closing(t, h.dial(fmt.Sprint(query, c.Job.LastSeq)), time.Millisecond)
+	if seen += c.Job.LastSeq; end.Code != httpapi.CloseSlow.Code || end.Reason != httpapi.CloseSlow.Reason || seen >= after {
+		t.Errorf("closed with %v after %d of %d messages, want %v", end, seen, after, httpapi.CloseSlow)
+	}
+	if m := next(t, h.dial(fmt.Sprint(query, seen))); m.Seq != seen+1 {
+		t.Errorf("came back to seq %d, want %d", m.Seq, seen+1)
+	}
 }
 
 func TestManySocketsComeAndGo(t *testing.T) {
