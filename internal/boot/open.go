@@ -56,7 +56,7 @@ func (h *House) openSandboxes(context.Context) error {
 		if err != nil {
 			return err
 		}
-		o.URL, o.Key = "http://"+h.localAt.Addr().String()+"/api", key
+		o.URL, o.Key, o.Target = "http://"+h.localAt.Addr().String()+"/api", key, "" // it is no region of a platform
 	}
 	h.platform = daytona.New(o)
 	h.closing(func() error { h.platform.Close(); return nil })
