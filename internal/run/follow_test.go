@@ -251,9 +251,7 @@ func TestManyFollowersSeeTheSame(t *testing.T) {
 	if err := all.Wait(); err != nil {
 		t.Error(err)
 	}
-	if left := b.processes(); len(left) != 0 {
-		t.Errorf("left: %v", left)
-	}
+	b.quiet() // a child of the asking script itself may still be on its way out
 }
 
 func TestTheLastChunkCanBeReadAgain(t *testing.T) {
@@ -283,9 +281,7 @@ func TestARunThatDiedWithoutAnExitCodeIsGone(t *testing.T) {
 	if string(c.Data) != "b" || !c.Gone || c.Ended {
 		t.Errorf("afterwards: %+v, want it gone", c)
 	}
-	if left := b.processes(); len(left) != 0 {
-		t.Errorf("left: %v", left)
-	}
+	b.quiet() // a child of the asking script itself may still be on its way out
 }
 
 // keeper is the pid that the run's keeper has written.
