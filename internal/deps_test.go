@@ -150,7 +150,7 @@ type foreign struct {
 var modules = []foreign{
 	{"github.com/hibiken/asynq", "a task is a hint; no other room may believe it", []string{"internal/queue"}},
 	{"github.com/alicebob/miniredis/v2", "the Redis of a machine without one", []string{"internal/queue"}},
-	{"github.com/redis/go-redis/v9", "hints and news; nothing that must not be lost", []string{"internal/queue", "internal/queue/redisurl", "internal/bus", "internal/boot"}},
+	{"github.com/redis/go-redis/v9", "hints and news; nothing that must not be lost", []string{"internal/queue", "internal/queue/redisurl", "internal/bus"}},
 	{"modernc.org/sqlite", "the truth has one door, and the door has fences", []string{"internal/store"}},
 	{"github.com/pressly/goose/v3", "the schema moves in numbered steps", []string{"internal/store"}},
 	{"github.com/labstack/echo/v4", "no other room knows HTTP requests", []string{"internal/httpapi"}},
