@@ -137,6 +137,9 @@ var rooms = []room{
 	{"internal/auth", "who asks", nil},
 	{"internal/job", "the words of the domain", nil},
 	{"snapshot", "what a sandbox is made of", nil},
+	{"scripts/claude", "installs the pinned claude before the tests, without building the house", []arrow{
+		{"snapshot", "which claude, and how"},
+	}},
 	{"scripts/testsum", "the summary of make test", nil},
 }
 
@@ -158,7 +161,7 @@ var modules = []foreign{
 	{"github.com/caarlos0/env/v11", "one room reads the environment", []string{"internal/config"}},
 	{"github.com/spf13/cobra", "commands and flags", []string{"cmd/sandpiper"}},
 	{"github.com/prometheus/client_golang", "one room counts", []string{"internal/telemetry"}},
-	{"github.com/gofrs/flock", "one process for a file or a directory", []string{"internal/store", "internal/boot"}},
+	{"github.com/gofrs/flock", "one process for a file or a directory", []string{"internal/store", "internal/boot", "snapshot"}},
 	{"github.com/google/uuid", "where others expect that form of id: the CLI, the platform", []string{"internal/worker", "internal/store", "internal/localdaytona", "internal/localdaytona/daemon"}},
 	{"pgregory.net/rapid", "the suite draws its histories", []string{"internal/store/storetest"}},
 	{"golang.org/x/term", "is this a terminal", []string{"internal/telemetry"}},

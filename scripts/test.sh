@@ -8,15 +8,10 @@ scripts/need.sh
 step "modules"
 go mod download
 
-step "build"
-go build -o bin/ ./cmd/...
-
 step "the pinned claude command"
-SANDPIPER_CLAUDE=${SANDPIPER_CLAUDE:-$(bin/sandpiper install-claude)}
+SANDPIPER_CLAUDE=${SANDPIPER_CLAUDE:-$(go run ./scripts/claude)}
 SANDPIPER_CLAUDE=$(realpath "$SANDPIPER_CLAUDE")
 export SANDPIPER_CLAUDE
-
-scripts/check.sh
 
 # A test must not spend your key, nor meet your database.
 for name in $(compgen -e); do
@@ -29,6 +24,6 @@ done
 step "tests, with the race detector"
 [ $# -gt 0 ] || set -- ./...
 go build -o bin/testsum ./scripts/testsum
-# vet has been. Two packages at a time: many of these tests start processes, and time is part of what they look at.
+# vet has its own place (make check). Two packages at a time: many of these tests start processes, and time is part of what they look at.
 set +o pipefail # testsum's verdict counts; it also fails when go test died before it had reported
 CGO_ENABLED=1 go test -race -count=1 -vet=off -p 2 -json "$@" | bin/testsum

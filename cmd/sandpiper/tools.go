@@ -57,7 +57,7 @@ func installCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path, err := boot.InstallClaude(cmd.Context(), dir, os.Stderr)
+			path, err := snapshot.Install(cmd.Context(), dir, os.Stderr)
 			if err == nil {
 				fmt.Println(path)
 			}

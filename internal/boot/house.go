@@ -22,6 +22,7 @@ import (
 	"sandpiper/internal/store"
 	"sandpiper/internal/telemetry"
 	"sandpiper/internal/worker"
+	"sandpiper/snapshot"
 )
 
 // Options are what a house needs besides its configuration.
@@ -133,7 +134,7 @@ func (h *House) openClaude(ctx context.Context, progress io.Writer) (err error) 
 		h.warnOfVersion(ctx)
 		return err
 	}
-	h.claude, err = InstallClaude(ctx, h.cfg.Data, progress)
+	h.claude, err = snapshot.Install(ctx, h.cfg.Data, progress)
 	return err
 }
 

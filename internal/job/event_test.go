@@ -95,7 +95,7 @@ func TestIDsHaveTheGuidesForm(t *testing.T) {
 	if id := job.NewID(at); len(id) != len("job_1700000000123_")+16 || id[:18] != "job_1700000000123_" {
 		t.Errorf("NewID = %q", id)
 	}
-	if job.NewRunID() == job.NewRunID() {
-		t.Error("two run ids are the same")
+	if one, other := job.NewRunID(), job.NewRunID(); one == other {
+		t.Errorf("two run ids are %s", one)
 	}
 }

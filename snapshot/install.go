@@ -1,4 +1,4 @@
-package boot
+package snapshot
 
 import (
 	"bytes"
@@ -12,17 +12,15 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-
-	"sandpiper/snapshot"
 )
 
-// InstallClaude gives the path of the pinned claude binary below data, and installs it from npm when it is not
+// Install gives the path of the pinned claude binary below data, and installs it from npm when it is not
 // there. progress is told what happens and how long it takes.
 //
 // The package's install script must run: without it, or without optional packages, npm leaves a placeholder that
 // prints "claude native binary not installed" (measured on 2.1.330).
-func InstallClaude(ctx context.Context, data string, progress io.Writer) (string, error) {
-	dir := filepath.Join(data, "claude", snapshot.ClaudeVersion)
+func Install(ctx context.Context, data string, progress io.Writer) (string, error) {
+	dir := filepath.Join(data, "claude", ClaudeVersion)
 	binary := filepath.Join(dir, "node_modules", ".bin", "claude")
 	if works(ctx, binary) {
 		return filepath.EvalSymlinks(binary)
@@ -37,10 +35,10 @@ func InstallClaude(ctx context.Context, data string, progress io.Writer) (string
 	defer one.Unlock()
 	if !works(ctx, binary) {
 		if err := npm(ctx, dir, progress); err != nil {
-			return "", fmt.Errorf("install claude %s: %w", snapshot.ClaudeVersion, err)
+			return "", fmt.Errorf("install claude %s: %w", ClaudeVersion, err)
 		}
 		if !works(ctx, binary) {
-			return "", fmt.Errorf("install claude %s: npm is done, but %s does not run", snapshot.ClaudeVersion, binary)
+			return "", fmt.Errorf("install claude %s: npm is done, but %s does not run", ClaudeVersion, binary)
 		}
 	}
 	return filepath.EvalSymlinks(binary)
@@ -51,20 +49,20 @@ func works(ctx context.Context, binary string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, binary, "--version").Output()
-	return err == nil && strings.HasPrefix(string(out), snapshot.ClaudeVersion+" ")
+	return err == nil && strings.HasPrefix(string(out), ClaudeVersion+" ")
 }
 
 func npm(ctx context.Context, dir string, progress io.Writer) error {
 	if _, err := exec.LookPath("npm"); err != nil {
 		return fmt.Errorf("npm is not on PATH: install Node.js, or set SANDPIPER_CLAUDE to a claude binary")
 	}
-	for name, content := range snapshot.NPM() {
+	for name, content := range NPM() {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
 			return err
 		}
 	}
 	began := time.Now()
-	fmt.Fprintf(progress, "installing claude %s from npm into %s (once, about 365 MB on disk)\n", snapshot.ClaudeVersion, dir)
+	fmt.Fprintf(progress, "installing claude %s from npm into %s (once, about 365 MB on disk)\n", ClaudeVersion, dir)
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--include=optional", "--ignore-scripts=false", "--no-audit", "--no-fund", "--loglevel=error")
 	cmd.Dir = dir
 	cmd.WaitDelay = 5 * time.Second
@@ -73,7 +71,7 @@ func npm(ctx context.Context, dir string, progress io.Writer) error {
 	if err := await(cmd, began, progress); err != nil {
 		return fmt.Errorf("npm ci: %w\n%s", err, bytes.TrimSpace(said.Bytes()))
 	}
-	fmt.Fprintf(progress, "installed claude %s in %.0f s\n", snapshot.ClaudeVersion, time.Since(began).Seconds())
+	fmt.Fprintf(progress, "installed claude %s in %.0f s\n", ClaudeVersion, time.Since(began).Seconds())
 	return nil
 }
 
