@@ -136,10 +136,10 @@ var rooms = []room{
 	{"internal/config", "the environment, read once", nil},
 	{"internal/auth", "who asks", nil},
 	{"internal/job", "the words of the domain", nil},
-	{"snapshot", "what a sandbox is made of", nil},
 	{"scripts/claude", "installs the pinned claude before the tests, without building the house", []arrow{
 		{"snapshot", "which claude, and how"},
 	}},
+	{"snapshot", "what a sandbox is made of, and the command in it", nil},
 	{"scripts/testsum", "the summary of make test", nil},
 }
 
