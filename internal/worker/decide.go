@@ -9,6 +9,7 @@ import (
 	"sandpiper/internal/claude"
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
+	"sandpiper/internal/run"
 	"sandpiper/internal/store"
 )
 
@@ -76,6 +77,10 @@ func (a *attempt) broken(err error) decision {
 	switch {
 	case errors.As(err, &lost):
 		return a.decide(unknown("the sandbox of the launched run is gone: "+lost.err.Error()), 0)
+	case errors.Is(err, run.ErrBroken): // nothing was started
+		return a.decide(claude.Verdict{
+			Class: claude.ClassNewSandbox, State: job.Failed, Code: job.SandboxBroken, Message: err.Error(), Retryable: true, Paid: claude.PaidNo,
+		}, 0)
 	case a.run.ID != "":
 		// Asked to launch, and never told whether it did: look into it, as after a worker's death.
 		return decision{requeue: nil, outcome: a.decide(unknown("whether the run was launched is not known: "+err.Error()), 0).outcome}

@@ -10,6 +10,7 @@ import (
 	"sandpiper/internal/claude"
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
+	"sandpiper/internal/run"
 )
 
 func testAttempt(change func(*attempt)) *attempt {
@@ -125,6 +126,10 @@ func TestAFailingPlatformCostsNoTry(t *testing.T) {
 		"the sandbox of a launched run is gone": {
 			err: unanswered{daytona.ErrNotFound}, change: func(a *attempt) { a.run.ID = "run_1" },
 			want: "outcome_unknown OUTCOME_UNKNOWN retryable=false exit=1",
+		},
+		"the sandbox cannot hold a run": {
+			err: fmt.Errorf("launch: %w", run.ErrBroken), change: func(a *attempt) { a.run.ID = "run_1" },
+			want: "queued try=false new=true delay=0s",
 		},
 		"asked to launch, and no answer for good": {
 			err: errors.New("cut"), change: func(a *attempt) { a.run.ID = "run_1" },
