@@ -19,8 +19,31 @@ func (s *Store) Job(ctx context.Context, c auth.Caller, id string) (job.Job, err
 	return j, nil
 }
 
-// Jobs lists c's jobs, newest first, without their inputs. next is the cursor of the following page, "" after the
-// last one. job.ErrBadCursor: f.Cursor is none of these.
+// Progress is how far a job has come.
+type Progress struct {
+	State   job.State
+	LastSeq int64 // of its newest event
+}
+
+// Progress reads how far one job of c has come, and nothing of what was asked and answered: cheap enough to be read
+// every second by everybody who waits. job.ErrNotFound: there is none, or it is not c's.
+func (s *Store) Progress(ctx context.Context, c auth.Caller, id string) (Progress, error) {
+	p, err := s.progress(ctx, c, id)
+	return p, wrap(err, "look at job "+id)
+}
+
+func (s *Store) progress(ctx context.Context, c auth.Caller, id string) (p Progress, err error) {
+	var tenant, user string
+	err = s.reads.row(ctx, `SELECT tenant, user_id, state, last_seq FROM jobs WHERE id = $1`, id).
+		Scan(&tenant, &user, &p.State, &p.LastSeq)
+	if noRows(err) || (err == nil && !c.Sees(tenant, user)) {
+		return Progress{}, job.ErrNotFound
+	}
+	return p, err
+}
+
+// Jobs lists c's jobs, newest first, without their inputs: at most f.Limit, and no more after MaxRead bytes. next is
+// the cursor of the following page, "" after the last one. job.ErrBadCursor: f.Cursor is none of these.
 func (s *Store) Jobs(ctx context.Context, c auth.Caller, f JobFilter) (items []job.Job, next string, err error) {
 	if f.Limit <= 0 {
 		f.Limit = 50
@@ -30,13 +53,15 @@ func (s *Store) Jobs(ctx context.Context, c auth.Caller, f JobFilter) (items []j
 		return nil, "", wrap(err, "list jobs")
 	}
 	rows, err := s.reads.query(ctx, query, args...)
-	page, err := collect(rows, err, scanJob)
+	page, more, err := collectMost(rows, err, scanJob, func(r jobRow) int { return r.weight })
 	if err != nil {
 		return nil, "", wrap(err, "list jobs")
 	}
 	if len(page) > f.Limit { // the one more that was asked for says that there is a next page
-		page = page[:f.Limit]
-		next = encodeCursor(jobsCursor, page[f.Limit-1].number)
+		page, more = page[:f.Limit], true
+	}
+	if more {
+		next = encodeCursor(jobsCursor, page[len(page)-1].number)
 	}
 	for _, r := range page {
 		items = append(items, r.Job)

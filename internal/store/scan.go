@@ -26,10 +26,11 @@ const jobColumns = `j.number, j.id, j.tenant, j.user_id, j.state, j.attempt, j.t
 	j.ended_at, j.exit_code, j.failure_code, j.failure_message, j.retryable, j.usage, j.cost_usd, j.price_version,
 	r.format, r.text, r.json`
 
-// jobRow is a job with its number, the order of submission.
+// jobRow is a job with its number, the order of submission, and about how many bytes of text it holds.
 type jobRow struct {
 	job.Job
 	number int64
+	weight int
 }
 
 func scanJob(row scanner) (jobRow, error) {
@@ -54,6 +55,7 @@ func scanJob(row scanner) (jobRow, error) {
 		return r, fmt.Errorf("decode spec of job %s: %w", j.ID, err)
 	}
 	j.Spec.Input = string(input)
+	r.weight = 1024 + len(input) + len(spec) + len(message) + len(usage) + len(text) + len(raw)
 	j.RunAfter, j.CreatedAt, j.StartedAt, j.EndedAt = fromMillis(after), fromMillis(created), fromMillis(began), fromMillis(done)
 	if !j.State.Terminal() {
 		return r, nil

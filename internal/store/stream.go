@@ -27,15 +27,10 @@ func scanEvent(row scanner) (job.Event, error) {
 	return e, nil
 }
 
-// Events reads a job's events with a seq above after, in order. A limit of 0 means 200. job.ErrNotFound: there is no
-// such job, or it is not c's.
+// Events reads a job's events with a seq above after, in order. A limit of 0 means 200; see Cut for another bound.
+// job.ErrNotFound: there is no such job, or it is not c's.
 func (s *Store) Events(ctx context.Context, c auth.Caller, jobID string, after int64, limit int) ([]job.Event, error) {
-	var tenant, user string
-	err := s.reads.row(ctx, `SELECT tenant, user_id FROM jobs WHERE id = $1`, jobID).Scan(&tenant, &user)
-	if noRows(err) || (err == nil && !c.Sees(tenant, user)) {
-		err = job.ErrNotFound
-	}
-	if err != nil {
+	if _, err := s.progress(ctx, c, jobID); err != nil {
 		return nil, wrap(err, "read events of job "+jobID)
 	}
 	var w where
@@ -43,16 +38,16 @@ func (s *Store) Events(ctx context.Context, c auth.Caller, jobID string, after i
 	w.and(`seq > ?`, after)
 	rows, err := s.reads.query(ctx, `SELECT `+eventColumns+` FROM events`+w.sql()+
 		` ORDER BY seq`+w.limit(limit, manyEvents), w.args...)
-	events, err := collect(rows, err, scanEvent)
+	events, _, err := collectMost(rows, err, scanEvent, weigh)
 	return events, wrap(err, "read events of job "+jobID)
 }
 
 // Stream reads the events in a scope with a position above after, in order, those that c may see only. A limit of 0
-// means 200.
+// means 200; see Cut for another bound.
 func (s *Store) Stream(ctx context.Context, c auth.Caller, sc Scope, after int64, limit int) ([]job.Event, error) {
 	query, args := streamQuery(c, sc, after, limit)
 	rows, err := s.reads.query(ctx, query, args...)
-	events, err := collect(rows, err, scanEvent)
+	events, _, err := collectMost(rows, err, scanEvent, weigh)
 	return events, wrap(err, "read events")
 }
 

@@ -182,11 +182,17 @@ func Read(t testing.TB, s *store.Store, id string) job.Job {
 }
 
 // Events reads all events of a job.
-func Events(t testing.TB, s *store.Store, id string) []job.Event {
+func Events(t testing.TB, s *store.Store, id string) (all []job.Event) {
 	t.Helper()
-	events, err := s.Events(t.Context(), auth.LocalOperator(), id, 0, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
+	for after := int64(0); ; {
+		events, err := s.Events(context.WithoutCancel(t.Context()), auth.LocalOperator(), id, after, 10_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(events) == 0 {
+			return all
+		}
+		all = append(all, events...)
+		after = events[len(events)-1].Seq
 	}
-	return events
 }

@@ -16,6 +16,9 @@ var readFacts = []fact{
 	{"jobs are filtered", jobFilters},
 	{"events are read after a seq", eventsAfter},
 	{"a stream is read after a position, in its scope", streams},
+	{"a job is looked at without what was asked and answered", progress},
+	{"a read of events ends where it holds enough, and goes on from there", heavyEvents},
+	{"a page of jobs ends where it holds enough, and names the next", heavyJobs},
 	{"a cursor is of one kind and nothing else is one", cursors},
 	{"jobs are counted by state", counts},
 }
@@ -36,7 +39,8 @@ func nobodyElses(t *testing.T, s *store.Store) {
 			_, e1 := s.Job(ctx, who, c.Job.ID)
 			_, e2 := s.Events(ctx, who, c.Job.ID, 0, 0)
 			_, e3 := s.Cancel(ctx, who, c.Job.ID)
-			for what, err := range map[string]error{"Job": e1, "Events": e2, "Cancel": e3} {
+			_, e4 := s.Progress(ctx, who, c.Job.ID)
+			for what, err := range map[string]error{"Job": e1, "Events": e2, "Cancel": e3, "Progress": e4} {
 				if !errors.Is(err, job.ErrNotFound) {
 					t.Errorf("%s: %v, want ErrNotFound", what, err)
 				}
