@@ -25,6 +25,7 @@ type arrow struct{ to, because string }
 // without a row, a row without a room and an arrow that nobody uses fail the test. A new arrow is a decision.
 var rooms = []room{
 	{"cmd/sandpiper", "everything in one process, and the tools around it", []arrow{
+		{"client", "the commands of a terminal talk to any API"},
 		{"internal/boot", "opens and closes the house"},
 		{"internal/cli", "shows the first job, through the API like any other"},
 		{"internal/config", "reads the environment"},
@@ -67,6 +68,7 @@ var rooms = []room{
 		{"internal/job", "the words, and the errors that become problems"},
 		{"internal/relay", "streams"},
 		{"internal/store", "the shapes of what it asks for: a filter, a key, a scope"},
+		{"snapshot", "which tools a caller may name"},
 	}},
 	{"internal/relay", "each event once and in order to those who watch", []arrow{
 		{"internal/auth", "who watches"},
@@ -96,7 +98,7 @@ var rooms = []room{
 		{"internal/job", "phases of a run"},
 	}},
 	{"internal/telemetry", "logs and metrics", []arrow{
-		{"internal/job", "states to count"},
+		{"internal/job", "states, codes and outcomes to count"},
 	}},
 	{"internal/claude", "the command line and its output, as pure functions over bytes", []arrow{
 		{"internal/job", "codes, results, usage"},
@@ -164,7 +166,7 @@ var modules = []foreign{
 	{"github.com/gofrs/flock", "one process for a file or a directory", []string{"internal/store", "internal/boot", "snapshot"}},
 	{"github.com/google/uuid", "where others expect that form of id: the CLI, the platform", []string{"internal/worker", "internal/store", "internal/localdaytona", "internal/localdaytona/daemon"}},
 	{"pgregory.net/rapid", "the suite draws its histories", []string{"internal/store/storetest"}},
-	{"golang.org/x/term", "is this a terminal", []string{"internal/telemetry"}},
+	{"golang.org/x/term", "is this a terminal", []string{"internal/telemetry", "internal/cli"}},
 	{"golang.org/x/sync", "several at once, first error wins", []string{"internal/pool", "internal/boot", "internal/store/storetest"}},
 	{"golang.org/x/sys", "what Linux has and the syscall package lacks", []string{"internal/config", "internal/localdaytona", "internal/localdaytona/daemon"}},
 }

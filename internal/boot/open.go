@@ -13,6 +13,7 @@ import (
 
 	"sandpiper/internal/bus"
 	"sandpiper/internal/claude"
+	"sandpiper/internal/config"
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/dispatch"
 	"sandpiper/internal/httpapi"
@@ -23,6 +24,7 @@ import (
 	"sandpiper/internal/queue/redisurl"
 	"sandpiper/internal/relay"
 	"sandpiper/internal/store"
+	"sandpiper/internal/telemetry"
 	"sandpiper/internal/worker"
 	"sandpiper/snapshot"
 )
@@ -155,6 +157,7 @@ func (h *House) openWorker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.metrics.SetKey(keyLabel(installation, h.cfg))
 	h.pool = pool.New(h.platform, h.store, pool.Options{
 		Snapshot: h.snapshotName(), Key: key, Policy: string(settings), Installation: installation,
 		Created: h.metrics.SandboxCreated, Log: h.log,
@@ -174,6 +177,14 @@ func (h *House) openWorker(ctx context.Context) error {
 		Lease: lease, TrustLeases: true, Holder: name, Wake: h.listen(), Log: h.log,
 	})
 	return nil
+}
+
+// keyLabel is what metrics call the key of the model API.
+func keyLabel(installation string, cfg config.Config) string {
+	if cfg.OfflineModel() {
+		return "offline"
+	}
+	return telemetry.Fingerprint(installation, cfg.AnthropicKey.Reveal())
 }
 
 // listen hears the news until the house closes.
@@ -200,14 +211,18 @@ func (h *House) baseURL() string {
 
 func (h *House) openAPI(context.Context) error {
 	h.relay = relay.New(h.store, h.bus, relay.Options{Log: h.log})
+	jobs := dispatch.New(h.store, h.queue, dispatch.Options{Log: h.log})
+	h.metrics.Watch(telemetry.Sources{
+		Jobs: h.store.Counts, Slots: h.worker.Slots, NewsDropped: h.bus.Drops, HintsLost: jobs.Lost,
+	})
 	h.api = httpapi.New(httpapi.Deps{
-		Jobs: dispatch.New(h.store, h.queue, dispatch.Options{Log: h.log}), Reads: h.store, Sandboxes: h.store, Relay: h.relay,
+		Jobs: jobs, Reads: h.store, Sandboxes: h.store, Relay: h.relay,
 		NewSandbox: func(context.Context) (job.Sandbox, error) { return h.pool.Fresh(), nil },
 		Checks: []httpapi.Check{
 			{Name: "database", Required: true, Probe: h.store.Ping},
 			{Name: "redis", Probe: h.pingRedis},
 		},
-		Metrics: h.metrics.Handler(h.store),
+		Metrics: h.metrics.Handler(),
 	}, httpapi.Options{Hosts: h.cfg.HostList(), Origins: origins(h.cfg.HostList()), Log: h.log})
 	return nil
 }

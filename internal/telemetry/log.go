@@ -1,5 +1,3 @@
-// Package telemetry makes what operators look at: the log, the metrics and the readiness of a process. Each is a
-// value that is handed on; there is no global one, so that two houses can stand in one test.
 package telemetry
 
 import (

@@ -1,9 +1,7 @@
 package telemetry
 
 import (
-	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,101 +14,107 @@ import (
 // Metrics counts what happens in one process.
 type Metrics struct {
 	registry *prometheus.Registry
+	ours     []prometheus.Collector // what is in the registry, without the runtime's own
+	key      string                 // the fingerprint that tokens and cost are counted under
+
 	ended    *prometheus.CounterVec
-	retries  *prometheus.CounterVec
+	requeued *prometheus.CounterVec
 	wait     prometheus.Histogram
 	run      *prometheus.HistogramVec
 	create   *prometheus.HistogramVec
-}
+	lost     prometheus.Counter
+	commit   prometheus.Histogram
+	group    prometheus.Histogram
 
-// counts is where the numbers of jobs by state come from.
-type counts interface {
-	Counts(ctx context.Context) (map[job.State]int64, error)
+	tokens   *prometheus.CounterVec
+	cost     *prometheus.CounterVec
+	unpriced *prometheus.CounterVec
+
+	streams *streams
 }
 
 // NewMetrics makes a registry of its own.
 func NewMetrics() *Metrics {
-	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sandpiper_jobs_ended_total", Help: "Jobs that this process ended, by state and code.",
-		}, []string{"state", "code"}),
-		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sandpiper_jobs_requeued_total", Help: "Jobs that this process put back into the queue, by reason.",
-		}, []string{"reason"}),
-		wait: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "sandpiper_queue_wait_seconds", Help: "Time from due to claimed.",
-			Buckets: prometheus.ExponentialBuckets(0.005, 3, 12),
-		}),
-		run: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sandpiper_run_seconds", Help: "Time from claimed to ended, by family of models.",
-			Buckets: prometheus.ExponentialBuckets(0.25, 2, 16),
-		}, []string{"model"}),
-		create: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sandpiper_sandbox_create_seconds", Help: "Time to create a sandbox, by success.",
-			Buckets: prometheus.ExponentialBuckets(0.05, 2, 12),
-		}, []string{"ok"}),
-	}
-	m.registry.MustRegister(m.ended, m.retries, m.wait, m.run, m.create, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m := &Metrics{registry: prometheus.NewRegistry(), key: "none", streams: newStreams()}
+	m.countJobs()
+	m.countMoney()
+	m.add(m.streams)
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// Handler serves the metrics, and the number of jobs by state from SQL at each scrape.
-func (m *Metrics) Handler(jobs counts) http.Handler {
-	m.registry.MustRegister(&byState{jobs: jobs})
+func (m *Metrics) add(all ...prometheus.Collector) {
+	m.ours = append(m.ours, all...)
+	m.registry.MustRegister(all...)
+}
+
+func (m *Metrics) countJobs() {
+	m.ended = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sandpiper_jobs_ended_total", Help: "Jobs that this process ended, by state and code (\"\" for a success).",
+	}, []string{"state", "code"})
+	m.requeued = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sandpiper_jobs_requeued_total",
+		Help: "Jobs that this process put back into the queue, by the code of what failed, or platform_away, worker_gone, other.",
+	}, []string{"reason"})
+	m.wait = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "sandpiper_queue_wait_seconds", Help: "Time from due to claimed, of each attempt.",
+		Buckets: prometheus.ExponentialBuckets(0.005, 3, 12),
+	})
+	m.run = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "sandpiper_run_seconds", Help: "Time from the last claim of a job to its end, by family of the model that it asked for.",
+		Buckets: prometheus.ExponentialBuckets(0.25, 2, 16),
+	}, []string{"model"})
+	m.create = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "sandpiper_sandbox_create_seconds", Help: "Time that the platform took to create a sandbox, or to fail at it, by success.",
+		Buckets: prometheus.ExponentialBuckets(0.05, 2, 12),
+	}, []string{"ok"})
+	m.lost = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "sandpiper_leases_lost_total", Help: "Attempts of this process that lost their job to another attempt.",
+	})
+	m.commit = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "sandpiper_database_commit_seconds", Help: "Time of one transaction that writes, with everything that shared it.",
+		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+	})
+	m.group = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "sandpiper_database_commit_writes", Help: "Writes that shared one transaction.",
+		Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+	})
+	m.add(m.ended, m.requeued, m.wait, m.run, m.create, m.lost, m.commit, m.group)
+}
+
+// Handler serves the metrics.
+func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
 // Claimed notes how long a due job waited.
-func (m *Metrics) Claimed(waited time.Duration) { m.wait.Observe(waited.Seconds()) }
+func (m *Metrics) Claimed(waited time.Duration) { m.wait.Observe(max(0, waited).Seconds()) }
 
-// Requeued notes a job that goes back into the queue.
-func (m *Metrics) Requeued(reason string) { m.retries.WithLabelValues(reason).Inc() }
+// Requeued notes a job that goes back into the queue: why is the code of what failed, or one of the reasons of this
+// package.
+func (m *Metrics) Requeued(why string) { m.requeued.WithLabelValues(reason(why)).Inc() }
 
-// Ended notes the end of a job.
-func (m *Metrics) Ended(s job.State, code job.Code, model string, took time.Duration) {
-	m.ended.WithLabelValues(string(s), string(code)).Inc()
-	m.run.WithLabelValues(family(model)).Observe(took.Seconds())
-}
-
-// family keeps the label to a few values: a caller may name any model, and every value is kept for ever.
-func family(model string) string {
-	for _, known := range []string{"sonnet", "opus", "haiku"} {
-		if strings.Contains(model, known) {
-			return known
-		}
+// Ended notes how a job ended that asked for model, and what it used.
+func (m *Metrics) Ended(o job.Outcome, model string, took time.Duration) {
+	var failure job.Code
+	if o.Failure != nil {
+		failure = o.Failure.Code
 	}
-	return "other"
+	m.ended.WithLabelValues(string(o.State), code(failure)).Inc()
+	m.run.WithLabelValues(family(model)).Observe(took.Seconds())
+	m.used(o, family(model))
 }
+
+// LeaseLost notes an attempt that lost its job to another.
+func (m *Metrics) LeaseLost() { m.lost.Inc() }
 
 // SandboxCreated notes an attempt to create a sandbox.
 func (m *Metrics) SandboxCreated(ok bool, took time.Duration) {
-	label := "false"
-	if ok {
-		label = "true"
-	}
-	m.create.WithLabelValues(label).Observe(took.Seconds())
+	m.create.WithLabelValues(yes(ok)).Observe(took.Seconds())
 }
 
-// byState asks SQL at each scrape, so that any number of processes tell the same.
-type byState struct{ jobs counts }
-
-var jobsDesc = prometheus.NewDesc("sandpiper_jobs", "Jobs by state.", []string{"state"}, nil)
-
-// Describe implements prometheus.Collector.
-func (b *byState) Describe(ch chan<- *prometheus.Desc) { ch <- jobsDesc }
-
-// Collect implements prometheus.Collector.
-func (b *byState) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	now, err := b.jobs.Counts(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(jobsDesc, err)
-		return
-	}
-	for _, s := range job.States {
-		ch <- prometheus.MustNewConstMetric(jobsDesc, prometheus.GaugeValue, float64(now[s]), string(s))
-	}
+// Committed notes a transaction that wrote, and how many writes shared it.
+func (m *Metrics) Committed(writes int, took time.Duration) {
+	m.commit.Observe(took.Seconds())
+	m.group.Observe(float64(writes))
 }

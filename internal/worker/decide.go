@@ -11,12 +11,14 @@ import (
 	"sandpiper/internal/job"
 	"sandpiper/internal/run"
 	"sandpiper/internal/store"
+	"sandpiper/internal/telemetry"
 )
 
 // decision is what becomes of a job: one of the two is set.
 type decision struct {
 	outcome *job.Outcome
 	requeue *store.Requeue
+	why     string // of a requeue, as metrics tell it: a code, or a word of package telemetry
 }
 
 // mostMoves is how often a job is given a new sandbox because its own was broken.
@@ -30,11 +32,11 @@ func (a *attempt) decide(v claude.Verdict, exit int) decision {
 		return a.answered(v)
 	case v.Free() && a.job.Tries+1 < a.w.o.MaxTries:
 		delay := max(v.RetryAfter, a.w.o.Backoff<<a.job.Tries)
-		return decision{requeue: &store.Requeue{
+		return decision{why: string(v.Code), requeue: &store.Requeue{
 			Delay: delay, ChargeTry: true, Reason: fmt.Sprintf("retry %d after %s", a.job.Tries+1, v.Code),
 		}}
 	case v.Class == claude.ClassNewSandbox && v.Paid == claude.PaidNo && a.job.Moves < mostMoves && a.job.Spec.SandboxID == "":
-		return decision{requeue: &store.Requeue{NewSandbox: true, Reason: fmt.Sprintf("new sandbox after %s", v.Code)}}
+		return decision{why: string(v.Code), requeue: &store.Requeue{NewSandbox: true, Reason: fmt.Sprintf("new sandbox after %s", v.Code)}}
 	default:
 		return a.ended(v, exit)
 	}
@@ -92,7 +94,7 @@ func (a *attempt) broken(err error) decision {
 		}, 0)
 	case daytona.Temporary(err):
 		wait := min(time.Duration(a.id.Number)*5*time.Second, time.Minute)
-		return decision{requeue: &store.Requeue{Delay: wait, Reason: "the sandbox platform is not available"}}
+		return decision{why: telemetry.PlatformAway, requeue: &store.Requeue{Delay: wait, Reason: "the sandbox platform is not available"}}
 	default:
 		return a.ended(claude.Verdict{
 			State: job.Failed, Code: job.SandboxNotCreated, Message: err.Error(), Retryable: true,
@@ -105,7 +107,7 @@ func (a *attempt) settle(ctx context.Context, d decision) error {
 	if q := d.requeue; q != nil {
 		q.Reason = a.w.mask.text(q.Reason)
 		a.log.InfoContext(ctx, "job goes back to the queue", "reason", q.Reason, "delay", q.Delay)
-		a.w.o.Metrics.Requeued(q.Reason)
+		a.w.o.Metrics.Requeued(d.why)
 		a.w.boxes.Forget(a.sandbox.ID)
 		return again(ctx, func() error { return a.w.rows.Requeue(ctx, a.id, a.seq, *q) })
 	}
@@ -117,7 +119,7 @@ func (a *attempt) settle(ctx context.Context, d decision) error {
 	if err := again(ctx, func() error { return a.w.rows.Finish(ctx, a.id, o, a.seq) }); err != nil {
 		return err
 	}
-	a.w.o.Metrics.Ended(o.State, code, a.job.Spec.Model, time.Since(a.began))
+	a.w.o.Metrics.Ended(o, a.job.Spec.Model, time.Since(a.began))
 	a.log.InfoContext(ctx, "job ended", "state", o.State, "code", code, "exitCode", o.ExitCode)
 	return nil
 }

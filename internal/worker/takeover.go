@@ -10,6 +10,7 @@ import (
 	"sandpiper/internal/job"
 	"sandpiper/internal/run"
 	"sandpiper/internal/store"
+	"sandpiper/internal/telemetry"
 )
 
 // takeOver goes on where another attempt stopped. It looks into the sandbox before anything else: what is found
@@ -39,7 +40,7 @@ func (a *attempt) takeOver(ctx, final context.Context) (decision, error) {
 		}
 		return a.follow(ctx, final, a.job.Spec.Timeout)
 	case run.NeverStarted:
-		return decision{requeue: &store.Requeue{Reason: "the worker went away before the launch"}}, nil
+		return decision{why: telemetry.WorkerGone, requeue: &store.Requeue{Reason: "the worker went away before the launch"}}, nil
 	default:
 		return a.decide(unknown("the run was launched, and its sandbox does not tell how it ended"), 0), nil
 	}

@@ -1,0 +1,76 @@
+package telemetry
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sandpiper/internal/job"
+)
+
+// Sources are figures that others keep; they are asked at each scrape. Those that are nil are not shown.
+type Sources struct {
+	Jobs        func(ctx context.Context) (map[job.State]int64, error) // from SQL, so that any number of processes tell the same
+	Slots       func() (used, total int)                               // places for running jobs
+	NewsDropped func() int64                                           // news that did not reach Redis
+	HintsLost   func() int64                                           // hints that did not reach Redis
+}
+
+// Watch shows the figures of s. It is called once.
+func (m *Metrics) Watch(s Sources) {
+	if s.Jobs != nil {
+		m.add(&byState{count: s.Jobs})
+	}
+	if s.Slots != nil {
+		m.gauge("sandpiper_run_slots_used", "Places for running jobs that are taken, in this process.", func() float64 {
+			used, _ := s.Slots()
+			return float64(used)
+		})
+		m.gauge("sandpiper_run_slots", "Places for running jobs, in this process.", func() float64 {
+			_, total := s.Slots()
+			return float64(total)
+		})
+	}
+	if s.NewsDropped != nil {
+		m.counter("sandpiper_news_dropped_total", "News of commits that did not reach Redis in time: its listeners read SQL a little later.", s.NewsDropped)
+	}
+	if s.HintsLost != nil {
+		m.counter("sandpiper_hints_lost_total", "Hints of submitted jobs that did not reach Redis: the sweeper brings these jobs on.", s.HintsLost)
+	}
+}
+
+func (m *Metrics) gauge(name, help string, now func() float64) {
+	m.add(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, now))
+}
+
+func (m *Metrics) counter(name, help string, now func() int64) {
+	m.add(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(now()) }))
+}
+
+// byState counts jobs at each scrape.
+type byState struct {
+	count func(ctx context.Context) (map[job.State]int64, error)
+}
+
+// patience is how long a scrape waits for SQL.
+const patience = 2 * time.Second
+
+var jobsDesc = prometheus.NewDesc("sandpiper_jobs", "Jobs by state, from the database.", []string{"state"}, nil)
+
+// Describe implements prometheus.Collector.
+func (b *byState) Describe(ch chan<- *prometheus.Desc) { ch <- jobsDesc }
+
+// Collect implements prometheus.Collector. A database that is away costs this figure and no other.
+func (b *byState) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	now, err := b.count(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(jobsDesc, err)
+		return
+	}
+	for _, s := range job.States {
+		ch <- prometheus.MustNewConstMetric(jobsDesc, prometheus.GaugeValue, float64(now[s]), string(s))
+	}
+}
