@@ -30,7 +30,7 @@ type attempt struct {
 func newAttempt(w *Worker, c store.Claimed) *attempt {
 	return &attempt{
 		w: w, id: c.Attempt, job: c.Job, sandbox: c.Sandbox, prior: c.Run, seq: c.Job.LastSeq, began: time.Now(),
-		log: w.o.Log.With("jobId", c.Job.ID, "attempt", c.Attempt.Number, "sandboxId", c.Sandbox.ID),
+		log: w.o.Log.With("jobId", c.Job.ID, "userId", c.Job.UserID, "attempt", c.Attempt.Number, "sandboxId", c.Sandbox.ID),
 	}
 }
 
@@ -48,11 +48,12 @@ func (a *attempt) work(ctx, final context.Context) {
 	}
 	switch {
 	case errors.Is(err, job.ErrLost), errors.Is(cause, job.ErrLost):
+		a.w.o.Metrics.LeaseLost()
 		a.log.WarnContext(ctx, "attempt lost its job to another")
 		return
 	case err == nil: // decided, whatever was asked for meanwhile
 	case errors.Is(cause, errDrain):
-		a.log.InfoContext(ctx, "attempt left for the next worker", "runId", a.run.ID)
+		a.log.InfoContext(ctx, "attempt left for the next worker")
 		return
 	default:
 		d = a.broken(err)
