@@ -40,12 +40,15 @@ func root() *cobra.Command {
 		Short: "Durable jobs for Claude Code, each in a sandbox of its own",
 		Long: `Sandpiper runs Claude Code prompts as durable jobs in sandboxes.
 
-  sandpiper up      starts everything on this machine; no key and no account are needed
-  sandpiper stop    ends everything that works in the data directory
+  sandpiper up               starts everything on this machine; no key and no account are needed
+  sandpiper run "a prompt"   runs one prompt through it, and prints the answer
+  sandpiper jobs             lists what ran; sandpiper job ID shows one of them
+  sandpiper stop             ends everything that works in the data directory
 
 What can be set, is set by environment variables: docs/config.md lists them.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	cmd.AddCommand(upCommand(), stopCommand(), installCommand(), modelCommand(), versionCommand())
+	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(),
+		installCommand(), modelCommand(), versionCommand())
 	return cmd
 }

@@ -10,12 +10,26 @@ import (
 
 // show prints one event as a line, with the time since began.
 func show(w io.Writer, e client.Event, began time.Time) {
-	line := describe(e)
-	if line == "" {
-		return
+	if text := describe(e); text != "" {
+		fmt.Fprintln(w, eventLine(&Screen{}, e, text, e.At().Sub(began)))
 	}
-	since := max(0, e.At().Sub(began))
-	fmt.Fprintf(w, "  %6.2fs  %-6s  %s\n", since.Seconds(), e.Type, line)
+}
+
+// eventLine is one event on a line: when, what, and in words.
+func eventLine(s *Screen, e client.Event, text string, since time.Duration) string {
+	return fmt.Sprintf("  %s  %s  %s",
+		s.paint(dim, fmt.Sprintf("%6.2fs", max(0, since).Seconds())),
+		s.paint(dim, fmt.Sprintf("%-6s", e.Type)), s.paint(paintOf(e), oneLine(text)))
+}
+
+func paintOf(e client.Event) paint {
+	switch {
+	case e.Type == client.EventError || (e.Type == client.EventDone && e.ExitCode != 0):
+		return red
+	case e.Type == client.EventLog && e.Level != "info" && e.Level != "":
+		return amber
+	}
+	return dim
 }
 
 // describe says in a few words what happened; "" for what is shown elsewhere.

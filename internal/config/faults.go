@@ -39,8 +39,9 @@ func kind(t reflect.Type) string {
 	return t.String()
 }
 
-// ours are variables that start with SANDPIPER_ and are no part of Config.
-var ours = map[string]bool{"SANDPIPER_TRY": true}
+// ours are variables that start with SANDPIPER_ and are no part of Config: the first prompt of a fresh start, and the
+// API that the commands of a terminal talk to.
+var ours = map[string]bool{"SANDPIPER_TRY": true, "SANDPIPER_API": true}
 
 // unknown lists variables that look like ours and are not: a misspelt one would otherwise be ignored silently.
 func unknown(vars map[string]string) []error {
