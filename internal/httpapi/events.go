@@ -9,6 +9,7 @@ import (
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
+	"sandpiper/internal/store"
 )
 
 const maxEvents = 1000 // a page of events holds at most so many
@@ -33,17 +34,18 @@ func (s *Server) events(c echo.Context) error {
 	return s.pageOfEvents(c, caller, id, after, limit)
 }
 
-// pageOfEvents answers with events after a seq. It asks for one event more than it shows, to know whether there is
-// a next page.
+// pageOfEvents answers with events after a seq: at most limit, and no more after store.MaxRead bytes. It asks for one
+// event more than it shows, to know whether there is a next page.
 func (s *Server) pageOfEvents(c echo.Context, caller auth.Caller, id string, after int64, limit int) error {
 	events, err := s.Reads.Events(c.Request().Context(), caller, id, after, limit+1)
 	if err != nil {
 		return err
 	}
+	more := len(events) > limit || store.Cut(events)
+	events = events[:min(len(events), limit)]
 	var next any
-	if len(events) > limit {
-		events = events[:limit]
-		next = events[limit-1].Seq
+	if more {
+		next = events[len(events)-1].Seq
 	}
 	return c.JSON(http.StatusOK, pageOf(events, func(e job.Event) job.Event { return e }, next))
 }

@@ -174,9 +174,9 @@ type counted struct {
 	looks *atomic.Int64
 }
 
-func (r counted) Job(ctx context.Context, c auth.Caller, id string) (job.Job, error) {
+func (r counted) Progress(ctx context.Context, c auth.Caller, id string) (store.Progress, error) {
 	r.looks.Add(1)
-	return r.Reads.Job(ctx, c, id)
+	return r.Reads.Progress(ctx, c, id)
 }
 
 func TestStreamsAndWaitsEndWhenTheServerDoes(t *testing.T) {

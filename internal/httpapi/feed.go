@@ -72,9 +72,6 @@ func (f *feed) send(ctx context.Context) error {
 	}
 }
 
-// slowBatch times WriteWait is too long for one batch while more waits.
-const slowBatch = 3
-
 // write sends a batch, one message an event.
 func (f *feed) write(ctx context.Context, events []job.Event) error {
 	began := time.Now()
@@ -86,7 +83,7 @@ func (f *feed) write(ctx context.Context, events []job.Event) error {
 			return err
 		}
 	}
-	if !f.stream.CaughtUp() && time.Since(began) > slowBatch*f.s.o.WriteWait {
+	if f.s.tooSlow(began, f.stream.CaughtUp()) {
 		return CloseSlow
 	}
 	return nil

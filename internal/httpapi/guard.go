@@ -63,7 +63,7 @@ func crossOrigin(c echo.Context) (preflight bool) {
 		return false
 	}
 	h.Set(echo.HeaderAccessControlAllowOrigin, origin)
-	h.Set(echo.HeaderAccessControlExposeHeaders, "Location, Idempotent-Replayed, "+echo.HeaderXRequestID)
+	h.Set(echo.HeaderAccessControlExposeHeaders, "Location, Idempotent-Replayed, Retry-After, "+echo.HeaderXRequestID)
 	if r.Method != http.MethodOptions || r.Header.Get(echo.HeaderAccessControlRequestMethod) == "" {
 		return false
 	}

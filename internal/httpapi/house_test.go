@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -112,6 +113,35 @@ type answer struct {
 	header http.Header
 	body   []byte
 }
+
+// request makes a request without a body; headers are pairs.
+func (h *house) request(path string, headers ...string) *http.Request {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.url+path, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	return req
+}
+
+// raw sends a request as it stands, Host and the empty line besides, over a connection that nobody reads from.
+func (h *house) raw(head string) net.Conn {
+	h.t.Helper()
+	conn, err := net.Dial("tcp", h.addr)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, head+"Host: "+h.addr+"\r\n\r\n"); err != nil {
+		h.t.Fatal(err)
+	}
+	return conn
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // do sends a request; headers are pairs.
 func (h *house) do(method, path, body string, headers ...string) answer {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -71,17 +72,31 @@ func (s *Server) job(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	wake, stop := s.Relay.Watch(relay.EndOf(id)) // before the first look: nothing comes between
-	defer stop()
-	var j job.Job
-	err = s.until(c, wait, wake, func() (done bool, err error) {
-		j, err = s.Reads.Job(c.Request().Context(), caller, id)
-		return j.State.Terminal(), err
-	})
+	if wait > 0 {
+		if err := s.untilEnded(c, caller, id, wait); err != nil {
+			return err
+		}
+	}
+	j, err := s.Reads.Job(c.Request().Context(), caller, id)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, viewOf(j))
+}
+
+// untilEnded waits for a job's end. It looks at the state only: the prompt and the answer are read once, in the end.
+func (s *Server) untilEnded(c echo.Context, caller auth.Caller, id string, wait time.Duration) error {
+	leave, err := s.hold(c, caller)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	wake, stop := s.Relay.Watch(relay.EndOf(id)) // before the first look: nothing comes between
+	defer stop()
+	return s.until(c, wait, wake, func() (done bool, err error) {
+		p, err := s.Reads.Progress(c.Request().Context(), caller, id)
+		return p.State.Terminal(), err
+	})
 }
 
 // cancel asks for a job's end. A running one shows cancelRequested until nothing of it is left.

@@ -27,6 +27,7 @@ var (
 	errKey        = errors.New("bad idempotency key")
 	errUpgrade    = errors.New("not a WebSocket handshake")
 	errNotCreated = errors.New("sandbox not created")
+	errStreams    = errors.New("too many open streams")
 	errPanic      = errors.New("panic")
 )
 
@@ -50,6 +51,7 @@ var problems = []struct {
 	{errQuery, http.StatusBadRequest, job.InvalidQuery, "The query has parameters that cannot be accepted."},
 	{errKey, http.StatusBadRequest, job.InvalidIdempotencyKey, "Idempotency-Key must be one value of 1 to 255 visible ASCII characters."},
 	{errUpgrade, http.StatusUpgradeRequired, job.UpgradeRequired, "Connect with a WebSocket client (version 13)."},
+	{errStreams, http.StatusTooManyRequests, job.TooManyStreams, "Too many sockets, event streams and waiting requests are open. Close some, or come back after Retry-After seconds."},
 	{errNotCreated, http.StatusBadGateway, job.SandboxNotCreated, "The sandbox could not be created. Trying again may help."},
 	{job.ErrNotFound, http.StatusNotFound, job.JobNotFound, "There is no such job, or it is not yours."},
 	{job.ErrSandboxNotFound, http.StatusNotFound, job.SandboxNotFound, "There is no such sandbox, or it is not yours."},

@@ -35,6 +35,11 @@ func (s *Server) createSandbox(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	leave, err := s.hold(c, caller) // it may wait for long
+	if err != nil {
+		return err
+	}
+	defer leave()
 	sb, err := s.make(c, caller)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ type Jobs interface {
 // Reads shows what is; *store.Store does.
 type Reads interface {
 	Job(ctx context.Context, c auth.Caller, id string) (job.Job, error)
+	Progress(ctx context.Context, c auth.Caller, id string) (store.Progress, error)
 	Jobs(ctx context.Context, c auth.Caller, f store.JobFilter) (items []job.Job, next string, err error)
 	Events(ctx context.Context, c auth.Caller, jobID string, after int64, limit int) ([]job.Event, error)
 }
@@ -71,6 +72,10 @@ type Options struct {
 	WriteWait  time.Duration // how long one message may take to be written, besides its size; 0 means 10 s
 	Drain      time.Duration // how long requests may take to finish when Run ends; 0 means 5 s
 	Log        *slog.Logger  // nil means slog.Default()
+
+	// How many WebSockets, event streams and waiting requests may be open together: of one caller (0 means 100),
+	// and in all (0 means 2,000). One more is answered with 429.
+	MaxStreamsPerCaller, MaxStreams int
 }
 
 func (o Options) withDefaults() Options {
@@ -80,6 +85,8 @@ func (o Options) withDefaults() Options {
 	o.Ping = cmp.Or(o.Ping, 20*time.Second)
 	o.WriteWait = cmp.Or(o.WriteWait, 10*time.Second)
 	o.Drain = cmp.Or(o.Drain, 5*time.Second)
+	o.MaxStreamsPerCaller = cmp.Or(o.MaxStreamsPerCaller, 100)
+	o.MaxStreams = cmp.Or(o.MaxStreams, 2000)
 	o.Log = cmp.Or(o.Log, slog.Default())
 	return o
 }
@@ -94,7 +101,7 @@ type Server struct {
 
 	draining context.Context // ends when Run does: long requests answer, sockets close
 	drain    context.CancelCauseFunc
-	sockets  sockets
+	streams  streams
 }
 
 // New makes a Server. Nothing runs until Run.
@@ -132,7 +139,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	case err := <-served:
 		s.drain(CloseDraining)
 		srv.Close()
-		s.sockets.wait()
+		s.streams.wait()
 		return err
 	case <-ctx.Done():
 	}
@@ -145,7 +152,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		srv.Close()
 	}
 	<-served
-	s.sockets.wait()
+	s.streams.wait()
 	return nil
 }
 

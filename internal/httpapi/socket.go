@@ -26,7 +26,11 @@ func (s *Server) socket(c echo.Context) error {
 		c.Response().Header().Set("Connection", "Upgrade")
 		return errUpgrade
 	}
-	defer s.sockets.enter()()
+	leave, err := s.hold(c, caller)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	ctx, stop := s.untilDrain(c)
 	defer stop(nil)
 	stream, err := s.Relay.Open(ctx, caller, scope, start)

@@ -22,5 +22,6 @@ const (
 	RouteNotFound         Code = "ROUTE_NOT_FOUND"         // no such path
 	MethodNotAllowed      Code = "METHOD_NOT_ALLOWED"      // the path has no such method
 	UpgradeRequired       Code = "UPGRADE_REQUIRED"        // the route speaks WebSocket only
+	TooManyStreams        Code = "TOO_MANY_STREAMS"        // the caller, or the server, has too many streams open
 	InternalError         Code = "INTERNAL_ERROR"          // our fault; the log has it
 )

@@ -89,7 +89,7 @@ func (s *Stream) Next(ctx context.Context) ([]job.Event, error) {
 			}
 			return nil, fmt.Errorf("read the events after %d: %w", s.after, err)
 		}
-		s.caughtUp = len(events) < s.relay.batch
+		s.caughtUp = len(events) < s.relay.batch && !store.Cut(events)
 		if len(events) > 0 {
 			return events, nil
 		}
