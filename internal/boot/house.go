@@ -37,23 +37,24 @@ type House struct {
 	cfg config.Config
 	log *slog.Logger
 
-	lock     *dataLock
-	claude   string // path of the claude binary for local sandboxes
-	local    *localdaytona.Server
-	localAt  net.Listener
-	model    *modelProcess
-	store    *store.Store
-	queue    *queue.Queue
-	bus      *bus.Bus
-	platform *daytona.Client
-	pool     *pool.Pool
-	keeper   *pool.Keeper
-	worker   *worker.Worker
-	sweeper  *dispatch.Sweeper
-	relay    *relay.Relay
-	api      *httpapi.Server
-	apiAt    net.Listener
-	metrics  *telemetry.Metrics
+	lock        *dataLock
+	claude      string // path of the claude binary for local sandboxes
+	local       *localdaytona.Server
+	localAt     net.Listener
+	model       *modelProcess
+	store       *store.Store
+	queue       *queue.Queue
+	bus         *bus.Bus
+	platform    *daytona.Client
+	platformURL string // its API's base
+	pool        *pool.Pool
+	keeper      *pool.Keeper
+	worker      *worker.Worker
+	sweeper     *dispatch.Sweeper
+	relay       *relay.Relay
+	api         *httpapi.Server
+	apiAt       net.Listener
+	metrics     *telemetry.Metrics
 
 	close []func() error // in the order of opening
 }

@@ -60,7 +60,7 @@ func (h *House) openSandboxes(context.Context) error {
 		}
 		o.URL, o.Key, o.Target = "http://"+h.localAt.Addr().String()+"/api", key, "" // it is no region of a platform
 	}
-	h.platform = daytona.New(o)
+	h.platform, h.platformURL = daytona.New(o), o.URL
 	h.closing(func() error { h.platform.Close(); return nil })
 	return nil
 }
@@ -218,11 +218,7 @@ func (h *House) openAPI(context.Context) error {
 	h.api = httpapi.New(httpapi.Deps{
 		Jobs: jobs, Reads: h.store, Sandboxes: h.store, Relay: h.relay,
 		NewSandbox: func(context.Context) (job.Sandbox, error) { return h.pool.Fresh(), nil },
-		Checks: []httpapi.Check{
-			{Name: "database", Required: true, Probe: h.store.Ping},
-			{Name: "redis", Probe: h.pingRedis},
-		},
-		Metrics: h.metrics.Handler(),
+		Checks:     h.checks(), Watch: h.metrics, Metrics: h.metrics.Handler(),
 	}, httpapi.Options{Hosts: h.cfg.HostList(), Origins: origins(h.cfg.HostList()), Log: h.log})
 	return nil
 }

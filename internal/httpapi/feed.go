@@ -98,7 +98,7 @@ func (f *feed) message(e job.Event) error {
 	}
 	bound, stop := context.WithTimeout(context.Background(), timeFor(f.s.o.WriteWait, len(raw)))
 	defer stop()
-	return f.conn.Write(bound, websocket.MessageText, raw)
+	return f.s.sent(overWebSocket, 1, f.conn.Write(bound, websocket.MessageText, raw))
 }
 
 // ping asks whether the client is there, in a pause between events: never behind a long message that it reads.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"sync"
@@ -9,7 +10,16 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// health is the answer of /healthz and /readyz.
+// Check is something that this process needs to do its work.
+type Check struct {
+	Name     string
+	Required bool   // true: not ready without it; false: degraded
+	Away     string // what a reader is told when Probe fails, for everybody's eyes; "" means "away"
+	Probe    func(ctx context.Context) error
+}
+
+// health is the answer of /healthz and /readyz. Checks has "ok", or what is wrong, in our own words: an error's text
+// may name places that are nobody's business, and stays in the log.
 type health struct {
 	Status string            `json:"status"` // ok, degraded, unavailable or draining
 	Checks map[string]string `json:"checks,omitempty"`
@@ -35,7 +45,8 @@ func (s *Server) readyz(c echo.Context) error {
 		case h.Status == "ok":
 			h.Status = "degraded"
 		}
-		h.Checks[check.Name] = "away"
+		h.Checks[check.Name] = cmp.Or(check.Away, "away")
+		s.log.DebugContext(c.Request().Context(), "check failed", "check", check.Name, "err", err)
 	}
 	if h.Status == "unavailable" {
 		return c.JSON(http.StatusServiceUnavailable, h)

@@ -43,7 +43,7 @@ func (s *Server) router() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
-	e.Pre(identify, s.recovering, s.guard.wrap)
+	e.Pre(identify, s.access, s.recovering, s.guard.wrap)
 	for _, r := range s.routes() {
 		e.Add(r.method, r.path, r.handle)
 		if r.method == http.MethodGet && r.path != "/ws" { // a handshake is not a page

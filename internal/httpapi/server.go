@@ -37,13 +37,6 @@ type Sandboxes interface {
 	Sandboxes(ctx context.Context, c auth.Caller, limit int) ([]job.Sandbox, error)
 }
 
-// Check is something that this process needs to do its work.
-type Check struct {
-	Name     string
-	Required bool // true: not ready without it; false: degraded
-	Probe    func(ctx context.Context) error
-}
-
 // Deps are what a Server must have.
 type Deps struct {
 	Jobs      Jobs
@@ -59,6 +52,7 @@ type Deps struct {
 	Caller  func(r *http.Request, named string) (auth.Caller, error)
 	Checks  []Check      // what /readyz looks at
 	Metrics http.Handler // serves /metrics; nil means that there is no such route
+	Watch   Watch        // hears of open streams; may be nil
 }
 
 // Options tune a Server. Zero values are good defaults.
@@ -112,6 +106,7 @@ func New(d Deps, o Options) *Server {
 	if s.Caller == nil {
 		s.Caller = localCaller
 	}
+	s.Caller = noting(s.Caller)
 	s.draining, s.drain = context.WithCancelCause(context.Background())
 	s.echo = s.router()
 	return s

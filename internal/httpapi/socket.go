@@ -45,6 +45,7 @@ func (s *Server) socket(c echo.Context) error {
 	if err != nil {
 		return nil // it has answered
 	}
+	defer s.opened(overWebSocket)()
 	(&feed{s: s, conn: conn, stream: stream, stop: stop}).run(ctx)
 	return nil
 }

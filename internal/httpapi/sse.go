@@ -42,6 +42,7 @@ func (s *Server) streamEvents(c echo.Context, caller auth.Caller, id string, aft
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	defer s.opened(overSSE)()
 	w := &eventWriter{rc: http.NewResponseController(c.Response()), w: c.Response(), wait: s.o.WriteWait}
 	if err := w.comment("events follow"); err != nil || c.Request().Method == http.MethodHead {
 		return nil
@@ -80,7 +81,7 @@ func (s *Server) sendEvents(ctx context.Context, stream *relay.Stream, w *eventW
 			s.log.ErrorContext(ctx, "event stream broken", "err", err)
 			return CloseTrouble
 		default:
-			err = w.events(ctx, events)
+			err = s.sent(overSSE, len(events), w.events(ctx, events))
 		}
 		switch {
 		case err != nil:
