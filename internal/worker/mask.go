@@ -2,7 +2,6 @@ package worker
 
 import (
 	"slices"
-	"strings"
 
 	"sandpiper/internal/job"
 )
@@ -13,35 +12,50 @@ const masked = "[secret]"
 // shortest is the length from which a value counts as a secret: masking a shorter one would tear words apart.
 const shortest = 8
 
-// mask replaces the known secrets in what comes out of a sandbox, before it is committed. It works on whole
-// decoded lines, so a secret that was cut between two polls, or escaped as JSON, is in one piece when it comes by.
-type mask struct{ replacer *strings.Replacer }
+// mask replaces the known secrets in what comes out of a sandbox, before it is committed: as they are, and in the
+// forms that output takes by itself or in which a prompt asks for them without much thought (see forms). It works on
+// whole decoded lines, so a secret that was cut between two polls is in one piece when it comes by.
+//
+// It is a net and not a wall: a cipher, or one letter a line, gets past every search.
+type mask struct{ search *search }
 
 func newMask(secrets []string) mask {
 	known := slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return len(s) < shortest })
-	slices.SortFunc(known, func(a, b string) int { return len(b) - len(a) }) // a longer one first: it may hold a shorter
-	var pairs []string
-	for _, s := range known {
-		pairs = append(pairs, s, masked)
-	}
-	return mask{strings.NewReplacer(pairs...)}
+	slices.Sort(known)
+	return mask{newSearch(slices.Compact(known))}
 }
 
-func (m mask) text(s string) string { return m.replacer.Replace(s) }
+// text masks plain text. A secret of which the beginning or the end was cut off together with the text around it is
+// masked too, as long as a good part of it is left.
+func (m mask) text(s string) string { return m.search.replace(s) }
 
 func (m mask) events(events []job.Event) []job.Event {
 	for i := range events {
-		events[i].Data = m.text(events[i].Data)
-		events[i].Message = m.text(events[i].Message)
-		events[i].Reason = m.text(events[i].Reason)
+		e := &events[i]
+		if e.Format == job.FormatJSON {
+			e.Data = string(m.json([]byte(e.Data)))
+		} else {
+			e.Data = m.text(e.Data)
+		}
+		e.Message, e.Reason = m.text(e.Message), m.text(e.Reason)
 	}
 	return events
 }
 
+// usage masks the names of models: they, too, are what the command printed.
+func (m mask) usage(used []job.ModelUsage) []job.ModelUsage {
+	used = slices.Clone(used)
+	for i := range used {
+		used[i].Model = m.text(used[i].Model)
+	}
+	return used
+}
+
 func (m mask) outcome(o job.Outcome) job.Outcome {
+	o.Usage = m.usage(o.Usage)
 	if o.Result != nil {
 		r := *o.Result
-		r.Text, r.JSON = m.text(r.Text), []byte(m.text(string(r.JSON)))
+		r.Text, r.JSON = m.text(r.Text), m.json(r.JSON)
 		o.Result = &r
 	}
 	if o.Failure != nil {
