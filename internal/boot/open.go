@@ -130,7 +130,7 @@ func (h *House) openStore(ctx context.Context) error {
 	if url == "" {
 		url = "sqlite:" + filepath.Join(h.cfg.Data, "sandpiper.db")
 	}
-	s, err := store.Open(ctx, url, store.Options{News: h.bus, Log: h.log})
+	s, err := store.Open(ctx, url, store.Options{News: h.bus, Log: h.log, Committed: h.metrics.Committed})
 	if err != nil {
 		return err
 	}

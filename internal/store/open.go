@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"sandpiper/internal/job"
 )
@@ -24,6 +25,9 @@ type News interface {
 type Options struct {
 	News News         // nil means silence; SetNews changes it
 	Log  *slog.Logger // for the schema's changes; nil means slog.Default()
+	// Committed hears of each transaction that was tried: how many writes shared it, and how long it took. It must not
+	// block: everybody waits for it. nil means that nobody listens.
+	Committed func(writes int, took time.Duration)
 }
 
 // Store keeps jobs, runs, events and sandboxes in SQL. Its methods may be called by any number of goroutines.
@@ -47,13 +51,13 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	s := &Store{engine: sqlite}
 	s.SetNews(o.News)
-	if err := s.openSQLite(ctx, path, cmp.Or(o.Log, slog.Default())); err != nil {
+	if err := s.openSQLite(ctx, path, cmp.Or(o.Log, slog.Default()), o.Committed); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger) error {
+func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger, committed func(int, time.Duration)) error {
 	path, err := resolve(path)
 	if err != nil {
 		return err
@@ -70,6 +74,7 @@ func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger) e
 	}
 	db.SetMaxOpenConns(1)
 	s.writes = newWriter(db, s.engine)
+	s.writes.committed = committed
 	if err := migrate(ctx, db, log); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // writer has the one connection that writes. Writes that come while another commits wait, and then share one
@@ -16,6 +17,8 @@ import (
 type writer struct {
 	db     *sql.DB
 	engine dialect
+
+	committed func(writes int, took time.Duration) // may be nil
 
 	conn  *sql.Conn            // the leader's
 	stmts map[string]*sql.Stmt // :: query → prepared; the leader's
@@ -117,7 +120,11 @@ func (w *writer) lead() {
 	w.queue = slices.Delete(w.queue, 0, len(group))
 	w.mu.Unlock()
 
+	began := time.Now()
 	w.commit(context.Background(), group)
+	if w.committed != nil {
+		w.committed(len(group), time.Since(began))
+	}
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
