@@ -29,6 +29,10 @@ import (
 type Options struct {
 	Log      *slog.Logger // nil means slog.Default()
 	Progress io.Writer    // told of long work at the start, such as an installation; nil means nobody
+
+	// Habits changes what the worker does by itself; nil changes nothing. It is for tests, which cannot wait for
+	// backoffs and timeouts.
+	Habits func(*worker.Options)
 }
 
 // House is everything that `sandpiper up` needs, open: the API, a worker and every embedded default that the
@@ -50,6 +54,7 @@ type House struct {
 	pool        *pool.Pool
 	keeper      *pool.Keeper
 	worker      *worker.Worker
+	habits      func(*worker.Options)
 	sweeper     *dispatch.Sweeper
 	relay       *relay.Relay
 	api         *httpapi.Server
@@ -61,7 +66,7 @@ type House struct {
 
 // Open opens a house, in the order in which its parts depend on each other. When it fails, nothing stays open.
 func Open(ctx context.Context, cfg config.Config, o Options) (*House, error) {
-	h := &House{cfg: cfg, log: cmp.Or(o.Log, slog.Default()), metrics: telemetry.NewMetrics()}
+	h := &House{cfg: cfg, log: cmp.Or(o.Log, slog.Default()), metrics: telemetry.NewMetrics(), habits: o.Habits}
 	progress := o.Progress
 	if progress == nil {
 		progress = io.Discard

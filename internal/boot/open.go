@@ -163,13 +163,16 @@ func (h *House) openWorker(ctx context.Context) error {
 		Created: h.metrics.SandboxCreated, Log: h.log,
 	})
 	name := "worker_" + job.NewToken()
-	h.worker, err = worker.New(h.store, h.pool, worker.Options{
+	o := worker.Options{
 		Name: name, Slots: h.cfg.Concurrency, Lease: lease, BaseURL: h.baseURL(), Offline: h.cfg.OfflineModel(),
 		Policy:  claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
 		Secrets: []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal()},
-		News:    h.listen(), Metrics: h.metrics, Log: h.log,
-	})
-	if err != nil {
+		Retries: h.cfg.Retries, News: h.listen(), Metrics: h.metrics, Log: h.log,
+	}
+	if h.habits != nil {
+		h.habits(&o)
+	}
+	if h.worker, err = worker.New(h.store, h.pool, o); err != nil {
 		return err
 	}
 	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: name, News: h.listen(), Log: h.log})

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sandpiper/internal/claude"
 )
@@ -89,16 +90,19 @@ func TestNoValueStandsAlone(t *testing.T) {
 }
 
 func TestEnv(t *testing.T) {
-	env := claude.Env("http://127.0.0.1:3987", "/tmp/x")
+	env := claude.Env(claude.EnvOptions{BaseURL: "http://127.0.0.1:3987", TmpDir: "/tmp/x", Retries: 2, Timeout: 1500 * time.Millisecond})
 	for name, want := range map[string]string{
 		"ANTHROPIC_BASE_URL": "http://127.0.0.1:3987", "CLAUDE_CODE_TMPDIR": "/tmp/x", "CLAUDE_CODE_MAX_RETRIES": "2",
-		"CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1", "DISABLE_AUTOUPDATER": "1",
+		"CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1", "DISABLE_AUTOUPDATER": "1", "API_TIMEOUT_MS": "1500",
 	} {
 		if env[name] != want {
 			t.Errorf("%s = %q, want %q", name, env[name], want)
 		}
 	}
-	bare := claude.Env("", "")
+	bare := claude.Env(claude.EnvOptions{})
+	if bare["CLAUDE_CODE_MAX_RETRIES"] != "0" || bare["API_TIMEOUT_MS"] != "300000" {
+		t.Errorf("by itself: %q", bare)
+	}
 	for _, name := range []string{"ANTHROPIC_BASE_URL", "CLAUDE_CODE_TMPDIR", "ANTHROPIC_API_KEY", "PATH", "HOME"} {
 		if value, ok := bare[name]; ok {
 			t.Errorf("%s = %q without being set", name, value)

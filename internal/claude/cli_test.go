@@ -80,7 +80,7 @@ func (l launch) prepare(t testing.TB) *started {
 	s.cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.home, "LANG=C.UTF-8", "ANTHROPIC_API_KEY=" + apiKey,
 	}
-	for name, value := range claude.Env(l.url, filepath.Join(tmp, "claude")) {
+	for name, value := range claude.Env(claude.EnvOptions{BaseURL: l.url, TmpDir: filepath.Join(tmp, "claude"), Retries: 2}) {
 		s.cmd.Env = append(s.cmd.Env, name+"="+value)
 	}
 	s.cmd.Stdin = open(t, filepath.Join(tmp, "in"))

@@ -46,6 +46,7 @@ type Config struct {
 	AnthropicURL string `env:"ANTHROPIC_BASE_URL" doc:"base URL of the model API" default:"the real API with a key, else the offline model"`
 
 	Concurrency int    `env:"SANDPIPER_CONCURRENCY" doc:"running jobs per worker" default:"32; in up at most a third of the memory at 256 MB each, at least 2"`
+	Retries     int    `env:"SANDPIPER_CLAUDE_RETRIES" envDefault:"2" doc:"how often the command asks the model API again by itself, 0 to 15, before the job goes back to the queue"`
 	Isolation   string `env:"SANDPIPER_ISOLATION" envDefault:"auto" doc:"auto: local sandboxes use bubblewrap where it works; none: they never do"`
 
 	LogFormat string `env:"LOG_FORMAT" doc:"text or json" default:"text on a terminal, else json"`
@@ -113,6 +114,7 @@ func (c Config) validate(role Role) []error {
 	check("DATABASE_URL", validDatabase(c.DatabaseURL.Reveal(), role))
 	check("SANDPIPER_CLAUDE", validFile(c.Claude))
 	check("SANDPIPER_CONCURRENCY", within(c.Concurrency, 1, 10_000))
+	check("SANDPIPER_CLAUDE_RETRIES", within(c.Retries, 0, 15))
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
 	check("LOG_FORMAT", oneOf(c.LogFormat, "", "text", "json"))
 	check("LOG_LEVEL", oneOf(c.LogLevel, "debug", "info", "warn", "error"))

@@ -31,15 +31,27 @@ func (a *attempt) decide(v claude.Verdict, exit int) decision {
 	case v.Class == claude.ClassSucceeded:
 		return a.answered(v)
 	case v.Free() && a.job.Tries+1 < a.w.o.MaxTries:
-		delay := max(v.RetryAfter, a.w.o.Backoff<<a.job.Tries)
 		return decision{why: string(v.Code), requeue: &store.Requeue{
-			Delay: delay, ChargeTry: true, Reason: fmt.Sprintf("retry %d after %s", a.job.Tries+1, v.Code),
+			Delay: a.delay(v.RetryAfter), ChargeTry: true, Reason: fmt.Sprintf("retry %d after %s", a.job.Tries+1, v.Code),
 		}}
 	case v.Class == claude.ClassNewSandbox && v.Paid == claude.PaidNo && a.job.Moves < mostMoves && a.job.Spec.SandboxID == "":
 		return decision{why: string(v.Code), requeue: &store.Requeue{NewSandbox: true, Reason: fmt.Sprintf("new sandbox after %s", v.Code)}}
 	default:
 		return a.ended(v, exit)
 	}
+}
+
+// mostBackoff bounds the doubling.
+const mostBackoff = 5 * time.Minute
+
+// delay before the next try is anything below a bound that doubles: jobs that failed together do not come back
+// together. What the API itself asked to wait comes first.
+func (a *attempt) delay(retryAfter time.Duration) time.Duration {
+	bound := a.w.o.Backoff
+	for range a.job.Tries {
+		bound = min(2*bound, mostBackoff)
+	}
+	return retryAfter + a.w.o.jitter(bound)
 }
 
 func (a *attempt) answered(v claude.Verdict) decision {

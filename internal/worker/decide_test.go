@@ -13,9 +13,12 @@ import (
 	"sandpiper/internal/run"
 )
 
+// latest is the jitter that waits as long as it may.
+func latest(bound time.Duration) time.Duration { return bound }
+
 func testAttempt(change func(*attempt)) *attempt {
 	a := &attempt{
-		w:   &Worker{o: Options{Backoff: 2 * time.Second}.withDefaults()},
+		w:   &Worker{o: Options{Backoff: 2 * time.Second, jitter: latest}.withDefaults()},
 		id:  job.Attempt{JobID: "job_1", Number: 1},
 		job: job.Job{ID: "job_1", Spec: job.Spec{OutputFormat: job.FormatText, Model: "sonnet"}},
 		log: slog.New(slog.DiscardHandler),
@@ -57,7 +60,7 @@ func TestARetryIsPricedByWhatWasPaid(t *testing.T) {
 		},
 		"the API's own wait is kept": {
 			verdict: claude.Verdict{Class: claude.ClassRetry, Code: job.APIRateLimited, Paid: claude.PaidNo, RetryAfter: time.Minute},
-			want:    "queued try=true new=false delay=1m0s",
+			want:    "queued try=true new=false delay=1m2s",
 		},
 		"the third failure is the last": {
 			verdict: overloaded, exit: 1, change: func(a *attempt) { a.job.Tries = 2 },
@@ -98,6 +101,29 @@ func TestARetryIsPricedByWhatWasPaid(t *testing.T) {
 				t.Errorf("decide = %s\nwant     %s", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestTheDelayIsJitteredInFull: anything from nothing to the bound, and the API's own wait before that.
+func TestTheDelayIsJitteredInFull(t *testing.T) {
+	a := testAttempt(func(a *attempt) { a.w.o = Options{Backoff: 100 * time.Millisecond}.withDefaults(); a.job.Tries = 1 })
+	var sooner, later int
+	for range 200 {
+		switch d := a.delay(time.Second) - time.Second; {
+		case d < 0 || d > 200*time.Millisecond:
+			t.Fatalf("delay = a second and %v, want 0 to 200ms", d)
+		case d < 100*time.Millisecond:
+			sooner++
+		default:
+			later++
+		}
+	}
+	if sooner < 40 || later < 40 {
+		t.Errorf("of 200 delays %d are in the first half and %d in the second", sooner, later)
+	}
+	a.job.Tries = 80
+	if a.w.o.jitter = latest; a.delay(0) != mostBackoff {
+		t.Errorf("after 80 tries: %v", a.delay(0))
 	}
 }
 

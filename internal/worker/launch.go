@@ -60,7 +60,7 @@ func (a *attempt) request(ctx context.Context, prompt []byte) error {
 		Args: claude.Args(claude.Options{
 			Model: a.job.Spec.Model, SessionID: uuid.NewString(), Policy: a.w.o.Policy,
 		}),
-		Env:    claude.Env(a.w.o.BaseURL, ""),
+		Env:    claude.Env(claude.EnvOptions{BaseURL: a.w.o.BaseURL, Retries: a.w.o.Retries, Timeout: a.w.o.APITimeout}),
 		Prompt: prompt,
 	}
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"sandpiper/internal/claude"
@@ -50,16 +51,21 @@ type Options struct {
 	Farewell time.Duration // how long an attempt may take to end what it is ending when we drain; 0 means 1 s
 	Poll     time.Duration // one long poll of a run's output; 0 means 20 s
 	MaxTries int           // launches charged to a job before it fails; 0 means 3
-	Backoff  time.Duration // before the second try, doubled each time; 0 means 2 s
+	Backoff  time.Duration // at most so long before the second try, doubled each time; 0 means 2 s
 
 	BaseURL string        // the Messages API, as a sandbox reaches it; "" is the CLI's own
 	Offline bool          // the offline model answers: runs cost nothing
 	Policy  claude.Policy // which tools a run has
 	Secrets []string      // masked in everything that comes out of a sandbox
 
+	Retries    int           // how often the command asks the API again by itself; 0 is never
+	APITimeout time.Duration // how long the command waits for an API that never answers; 0 means 5 minutes
+
 	News    <-chan job.News // a cancellation is heard at once; may be nil: the next beat hears it
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
+
+	jitter func(time.Duration) time.Duration // somewhere between 0 and a bound
 }
 
 func (o Options) withDefaults() Options {
@@ -74,6 +80,9 @@ func (o Options) withDefaults() Options {
 	o.Backoff = cmp.Or(o.Backoff, 2*time.Second)
 	o.Metrics = cmp.Or(o.Metrics, telemetry.NewMetrics())
 	o.Log = cmp.Or(o.Log, slog.Default())
+	if o.jitter == nil {
+		o.jitter = func(bound time.Duration) time.Duration { return rand.N(bound + 1) }
+	}
 	return o
 }
 

@@ -18,6 +18,7 @@ import (
 	"sandpiper/internal/config"
 	"sandpiper/internal/offline/scripted"
 	"sandpiper/internal/telemetry"
+	"sandpiper/internal/worker"
 )
 
 // key is the API key of every house here. It is no real one; nothing but a sandbox may ever show it.
@@ -78,14 +79,24 @@ func open(t testing.TB, vars ...string) *house {
 	}, vars...))
 }
 
-func openWith(t testing.TB, model *scripted.Server, vars []string) *house {
+// quick is a worker that does not wait before it tries again.
+func quick(o *worker.Options) { o.Backoff = time.Millisecond }
+
+func openWith(t testing.TB, model *scripted.Server, vars []string, habits ...func(*worker.Options)) *house {
 	t.Helper()
 	cfg, err := config.Load(append([]string{"SANDPIPER_ADDR=127.0.0.1:0", "LOG_LEVEL=debug"}, vars...), config.RoleUp)
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := &logBuffer{}
-	h, err := boot.Open(t.Context(), cfg, boot.Options{Log: telemetry.Logger(log, "json", "debug")})
+	h, err := boot.Open(t.Context(), cfg, boot.Options{
+		Log: telemetry.Logger(log, "json", "debug"),
+		Habits: func(o *worker.Options) {
+			for _, change := range habits {
+				change(o)
+			}
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
