@@ -57,7 +57,7 @@ func (m *Metrics) countJobs() {
 		Help: "Jobs that this process put back into the queue, by the code of what failed, or platform_away, worker_gone, other.",
 	}, []string{"reason"})
 	m.wait = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "sandpiper_queue_wait_seconds", Help: "Time from due to claimed, of each attempt.",
+		Name: "sandpiper_queue_wait_seconds", Help: "Time from due to claimed, of each attempt that adopted no run.",
 		Buckets: prometheus.ExponentialBuckets(0.005, 3, 12),
 	})
 	m.run = prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -39,7 +39,9 @@ func newAttempt(w *Worker, c store.Claimed) *attempt {
 // final outlives a cancellation and a deadline, which still have work to do: stopping the run, writing down what it
 // cost. It ends soon after a drain: what is not done then, the next worker does.
 func (a *attempt) work(ctx, final context.Context) {
-	a.w.o.Metrics.Claimed(a.began.Sub(later(a.job.CreatedAt, a.job.RunAfter)))
+	if a.prior == nil || a.prior.Phase == job.Ended { // else it takes over what has begun
+		a.w.o.Metrics.Claimed(a.began.Sub(later(a.job.CreatedAt, a.job.RunAfter)))
+	}
 	d, err := a.steps(ctx, final)
 	cause := context.Cause(ctx)
 	if err != nil && errors.Is(cause, errCancelled) {
