@@ -1,0 +1,98 @@
+package job
+
+// Problems documents every code of a refused request that is no code of a failed job, in the order in which a
+// request meets them. Its HTTP status stands in package httpapi. Retryable says whether the same request may be
+// accepted later.
+var Problems = []CodeDoc{
+	{
+		HostNotAllowed, "The Host header does not name this server.",
+		"The server was reached under a name that it was not told: a proxy, a port forward, or a web page whose name points to this machine.",
+		"Call it by a loopback name, or add the name to SANDPIPER_HOSTS.", false,
+	},
+	{
+		OriginNotAllowed, "Web pages of this origin may not call this server.",
+		"A browser sent the request for a page from elsewhere, from a file, or from a sandboxed frame.",
+		"Serve the page from the same host or from loopback, or call from a program instead of a page.", false,
+	},
+	{
+		RouteNotFound, "There is nothing at this path.", "A typing error, or a route of another version.", "GET / lists the routes.", false,
+	},
+	{
+		MethodNotAllowed, "This path does not have this method.", "A GET where a POST belongs, or the other way round.",
+		"The Allow header has the methods; GET / lists the routes.", false,
+	},
+	{
+		UpgradeRequired, "The route speaks WebSocket only.", "It was asked by a plain HTTP request, or by an old WebSocket version.",
+		"Connect with a WebSocket client (version 13), or read the same events at /api/jobs/:id/events.", false,
+	},
+	{
+		TooManyStreams, "Too many sockets, event streams and waiting requests are open.",
+		"They are limited, for each caller and for the server. Clients often open a new one without closing the one before.",
+		"Close some, or come back after Retry-After seconds. One socket can carry all events of a user.", true,
+	},
+	{
+		UnsupportedMediaType, "The body is of another type than the route takes.",
+		"Content-Type is missing, is not application/json, or the body is compressed or not in UTF-8.",
+		"Send plain JSON with Content-Type: application/json.", false,
+	},
+	{
+		BodyTooLarge, "The body is larger than this server takes.", "A prompt or an option of many megabytes.",
+		"Send less: put large content where the prompt can find it.", false,
+	},
+	{
+		BodyIncomplete, "The body ended before it was complete, or came too slowly.",
+		"The connection broke, Content-Length was wrong, or the sender stalled.",
+		"Send it again; an Idempotency-Key keeps it one job.", true,
+	},
+	{
+		NotJSON, "The body is not JSON.", "A missing quote or brace, or two values where one belongs.", "Check the body with a JSON parser.", false,
+	},
+	{
+		InvalidText, "The body holds text that is not valid Unicode.",
+		"Bytes that are not UTF-8, or half of a surrogate pair in an escape: it could not reach the command as it was sent.",
+		"Encode the text as UTF-8.", false,
+	},
+	{
+		InvalidRequest, "The body has fields that cannot be accepted.", "A field is missing, unknown, or has a bad value.",
+		"errors has every fault at once, each with a pointer to its field.", false,
+	},
+	{
+		OptionNotAvailable, "The body asks for an option that is not available yet.",
+		"It belongs to the API and this version does not have it.",
+		"Leave it out, or use a version that has it. Nothing was started without it.", false,
+	},
+	{
+		InvalidQuery, "The query has parameters that cannot be accepted.", "A parameter has a bad value.",
+		"errors has every fault at once, each with the parameter's name.", false,
+	},
+	{
+		InvalidCursor, "This is not a cursor of this stream or list.", "It was cut, made up, or comes from another list.",
+		"Use cursors as they came. Without one, begin anew.", false,
+	},
+	{
+		InvalidIdempotencyKey, "Idempotency-Key must be one value of 1 to 255 visible ASCII characters.",
+		"It is empty, too long, sent twice, or has blanks in it.", "A UUID is a good key.", false,
+	},
+	{
+		IdempotencyConflict, "This Idempotency-Key came with another body.", "The key was used before, for a request that was not the same.",
+		"Use a new key for a new request; repeat a request byte for byte.", false,
+	},
+	{
+		Forbidden, "The caller may not do this.", "It lacks a scope, or names another user.", "Ask with a key that has the scope.", false,
+	},
+	{
+		JobNotFound, "There is no such job, or it is not yours.", "A typing error, another user's job, or another database.",
+		"Ask as the user who submitted it.", false,
+	},
+	{
+		SandboxNotFound, "There is no such sandbox, or it is not yours.", "It was deleted, belongs to another user, or never was.",
+		"Leave sandboxId out and get one from your pool, or create one.", false,
+	},
+	{
+		JobFinished, "The job has ended; ended jobs never change.", "It ended before the request came.", "Read its result; submit a new job.", false,
+	},
+	{
+		InternalError, "Something went wrong in Sandpiper.", "A bug, or something that it needs, such as the database, is away.",
+		"Look at /readyz, and in the server's log for the requestId. The request may be sent again; an Idempotency-Key keeps it one job.", true,
+	},
+}
