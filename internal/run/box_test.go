@@ -223,7 +223,9 @@ func there(pid int) bool {
 		return false
 	}
 	rest := raw[bytes.LastIndexByte(raw, ')')+2:]
-	return rest[0] != 'Z' && rest[0] != 'X'
+	// One that was killed has no memory any more, and may stand there for a moment before it is a zombie.
+	memory, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	return rest[0] != 'Z' && rest[0] != 'X' && err == nil && !bytes.HasPrefix(memory, []byte("0 "))
 }
 
 // records makes every command leave a line per launch.
