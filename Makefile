@@ -8,14 +8,17 @@ ifeq ($(strip $(value PROMPT)),)
 override PROMPT := What is the square root of 16?
 endif
 FUZZTIME ?= 30s
+override INPUT := $(value INPUT)
+override USER_ID := $(value USER_ID)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz stop clean
+layers := test-snapshot test-claude test-session test-api test-e2e
+.PHONY: help run build test $(layers) check bench fuzz stop clean
 
 help: ## this list
 	@echo "Sandpiper runs Claude Code prompts as durable jobs in sandboxes."
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
 	@echo
 	@echo 'Try: make run PROMPT="Why is the sky blue?"     (ONCE=1 exits after the answer)'
 
@@ -31,8 +34,23 @@ build: ## the three commands, into bin/
 test: ## every test, race detector on, none skipped; installs what it needs
 	@scripts/test.sh
 
+test-snapshot: ## a sandbox from the snapshot, and what must be in it; against whatever is configured, like the next four
+test-claude: ## the claude command through the guide's pipe: models and formats
+test-session: ## both patterns of sessions, and one that was lost
+test-api: ## sandbox, prompt and messages through the HTTP API
+test-e2e: ## one prompt through everything: USER_ID=… INPUT=…
+
+test-e2e: export INPUT := $(value INPUT)
+test-e2e: export USER_ID := $(value USER_ID)
+$(layers): build
+	@[ -n "$$SANDPIPER_CLAUDE$$DAYTONA_API_KEY$$SANDPIPER_API" ] || bin/sandpiper install-claude >/dev/null
+	@bin/sandpiper check $(@:test-%=%)
+
 check: ## vet, gofumpt and staticcheck
 	@scripts/check.sh
+
+bench: ## speed and memory, beside baselines of the same run; BENCH=… chooses, BENCHTIME=10x
+	@scripts/bench.sh
 
 fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh

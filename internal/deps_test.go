@@ -27,7 +27,8 @@ var rooms = []room{
 	{"cmd/sandpiper", "everything in one process, and the tools around it", []arrow{
 		{"client", "the commands of a terminal talk to any API"},
 		{"internal/boot", "opens and closes the house"},
-		{"internal/cli", "shows the first job, through the API like any other"},
+		{"internal/cli", "what people see: jobs, through the API like any other, and checks"},
+		{"internal/cli/checkup", "doctor, and the guide's test layers"},
 		{"internal/config", "reads the environment"},
 		{"internal/telemetry", "makes the one logger"},
 		{"snapshot", "tells the version of the pinned claude"},
@@ -41,6 +42,17 @@ var rooms = []room{
 	{"test/e2e", "the whole house, tried from outside; nothing but tests", nil},
 	{"internal/cli", "what people see on a terminal", []arrow{
 		{"client", "it knows what the API says and nothing else"},
+	}},
+	{"internal/cli/checkup", "what works at a deployment, looked at from outside", []arrow{
+		{"client", "the layers that go through an API"},
+		{"internal/boot", "brings up a house, or the offline model, where none is named"},
+		{"internal/claude", "preflight, and the environment of the command"},
+		{"internal/config", "what is configured"},
+		{"internal/daytona", "the platform that is looked at"},
+		{"internal/job", "a name for its sandbox"},
+		{"internal/localdaytona", "the platform where none is configured"},
+		{"internal/queue", "whether Redis answers as soon as the queue needs it"},
+		{"snapshot", "the pinned command, and what a local sandbox is made of"},
 	}},
 	{"client", "the API's messages as they go over the wire; for programs that share no code with the server", nil},
 	{"internal/boot", "opens, runs and closes everything; the one place that knows all rooms", []arrow{

@@ -43,12 +43,13 @@ func root() *cobra.Command {
   sandpiper up               starts everything on this machine; no key and no account are needed
   sandpiper run "a prompt"   runs one prompt through it, and prints the answer
   sandpiper jobs             lists what ran; sandpiper job ID shows one of them
+  sandpiper doctor           looks whether what is configured works, and says what to do
   sandpiper stop             ends everything that works in the data directory
 
 What can be set, is set by environment variables: docs/config.md lists them.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(),
-		installCommand(), modelCommand(), versionCommand())
+		doctorCommand(), checkCommand(), installCommand(), modelCommand(), versionCommand())
 	return cmd
 }

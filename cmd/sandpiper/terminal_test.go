@@ -136,6 +136,13 @@ func TestFromATerminal(t *testing.T) {
 		}
 	})
 	t.Run("lists and details", func(t *testing.T) { lists(t, r) })
+	t.Run("a layer of the guide goes through the API that is named", func(t *testing.T) {
+		r.model.Queue(scripted.Text("It is 4."))
+		code, out, said := outcome(t, examined(t, []string{"SANDPIPER_API=" + r.url, "USER_ID=ada", "INPUT=What is 2 + 2?"}, "check", "e2e"))
+		if code != 0 || !strings.Contains(out, r.url+" is ready") || !strings.Contains(out, "✓ correct answer") {
+			t.Errorf("exit code %d: %s%s", code, out, said)
+		}
+	})
 	t.Run("a job of another user is not found", func(t *testing.T) {
 		code, _, said := outcome(t, r.command(t, "job", "--user", "eve", newest(t, r, "ada")))
 		if code != 1 || !strings.Contains(said, "JOB_NOT_FOUND") {

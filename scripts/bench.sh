@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Every benchmark, or those that BENCH matches, each figure on a line of its own. End-to-end ones run BENCHTIME times
+# (10x), because each is a prompt; the others for a second.
+. "$(dirname "$0")/lib.sh"
+
+go build -o bin/ ./cmd/sandpiper
+SANDPIPER_CLAUDE=$(realpath "${SANDPIPER_CLAUDE:-$(bin/sandpiper install-claude)}")
+export SANDPIPER_CLAUDE
+
+# A benchmark must not spend your key, nor meet your database.
+unset ANTHROPIC_API_KEY ANTHROPIC_BASE_URL DAYTONA_API_KEY DAYTONA_API_URL DATABASE_URL REDIS_URL SANDPIPER_API
+
+# Output is name, count, then pairs of a figure and its unit (go doc testing.B.ReportMetric).
+figures() {
+	awk '
+		/^Benchmark/ {
+			printf "%s  (%s times)\n", substr($1, 10), $2
+			for (i = 3; i < NF; i += 2) if (!($(i + 1) == "ns/op" && $i == 0)) printf "  %12s %s\n", $i, $(i + 1)
+			fflush(); next
+		}
+		/^(goos|goarch|pkg|PASS)/ { next }
+		/^cpu:/ || /^ok/ { next }
+		{ print; fflush() }'
+}
+
+step "$(nproc) cores, $(awk '/^MemTotal/ { printf "%.1f GB", $2 / 1e6 }' /proc/meminfo), $(go version | cut -d ' ' -f 3), load $(cut -d ' ' -f 1 /proc/loadavg)"
+for package in $(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u); do
+	time=1s
+	case $package in ./test/*) time=${BENCHTIME:-10x} ;; esac
+	step "$package"
+	go test -run '^$' -bench "${BENCH:-.}" -benchtime "$time" -timeout 30m "$package" | figures
+done
