@@ -23,13 +23,13 @@ func (h *House) checks() []httpapi.Check {
 			Away: "away: jobs are taken from the database, and start up to a second later",
 		},
 		{
-			Name: "sandboxes", Probe: remember(platformProbe, h.answers(strings.TrimSuffix(h.platformURL, "/")+"/health")),
+			Name: "sandboxes", Probe: remember(platformProbe, probeOf(strings.TrimSuffix(h.platformURL, "/")+"/health")),
 			Away: "away: the sandbox platform does not answer; prompts that run go on, others wait",
 		},
 	}
 	if h.model != nil {
 		all = append(all, httpapi.Check{
-			Name: "model", Probe: h.answers(h.model.url()),
+			Name: "model", Probe: probeOf(h.model.url()),
 			Away: "away: the offline model does not answer; restart sandpiper up",
 		})
 	}
@@ -39,8 +39,8 @@ func (h *House) checks() []httpapi.Check {
 // platformProbe is how long the platform's answer is remembered: whoever asks us often does not ask it as often.
 const platformProbe = 10 * time.Second
 
-// answers is a probe of an HTTP server. It sends no key: too many refusals of one would lock us out.
-func (h *House) answers(url string) func(context.Context) error {
+// probeOf is a probe of an HTTP server. It sends no key: too many refusals of one would lock us out.
+func probeOf(url string) func(context.Context) error {
 	c := &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
