@@ -15,7 +15,11 @@ figures() {
 	awk '
 		/^Benchmark/ {
 			printf "%s  (%s times)\n", substr($1, 10), $2
-			for (i = 3; i < NF; i += 2) if (!($(i + 1) == "ns/op" && $i == 0)) printf "  %12s %s\n", $i, $(i + 1)
+			for (i = 3; i < NF; i += 2) {
+				figure = $i; unit = $(i + 1)
+				if (unit == "ns/op") { if (figure == 0) continue; figure = sprintf("%.3f", figure / 1e6); unit = "ms/op" }
+				printf "  %12s %s\n", figure, unit
+			}
 			fflush(); next
 		}
 		/^(goos|goarch|pkg|PASS)/ { next }
@@ -27,6 +31,8 @@ step "$(nproc) cores, $(awk '/^MemTotal/ { printf "%.1f GB", $2 / 1e6 }' /proc/m
 for package in $(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u); do
 	time=1s
 	case $package in ./test/*) time=${BENCHTIME:-10x} ;; esac
+	names=$(go test -list "${BENCH:-.}" "$package")
+	[[ $names == *Benchmark* ]] || continue
 	step "$package"
 	go test -run '^$' -bench "${BENCH:-.}" -benchtime "$time" -timeout 30m "$package" | figures
 done
