@@ -16,6 +16,13 @@ type Submit struct {
 	Priority       string            `json:"priority,omitempty"`       // "interactive" by default, "default" or "bulk"
 	Metadata       map[string]string `json:"metadata,omitempty"`
 
+	Stream             bool     `json:"stream,omitempty"`             // show the text while it is written, as partial events
+	MaxTurns           int      `json:"maxTurns,omitempty"`           // 1 to 1000; 100 by default. Each call of a tool is a turn
+	SystemPrompt       string   `json:"systemPrompt,omitempty"`       // in place of the command's own
+	AppendSystemPrompt string   `json:"appendSystemPrompt,omitempty"` // added to it
+	AllowedTools       []string `json:"allowedTools,omitzero"`        // the tools that exist: nil means all of the policy, an empty list none
+	DisallowedTools    []string `json:"disallowedTools,omitempty"`    // taken away again: "Bash", or "Bash(grep:*)"
+
 	// IdempotencyKey makes repeating a submission harmless: the same key with the same body gives the same job.
 	// When it is empty, Submit makes one for this call, so that its own repeats are harmless too.
 	IdempotencyKey string `json:"-"`

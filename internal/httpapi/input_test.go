@@ -82,8 +82,8 @@ var badBodies = map[string]bad{
 	"a metadata key that is too long":   invalid(with(`"metadata":{"`+strings.Repeat("k", 65)+`":"x"}`), "/metadata/"+strings.Repeat("k", 65)),
 	"a metadata value that is too long": invalid(with(`"metadata":{"a":"`+strings.Repeat("v", 513)+`"}`), "/metadata/a"),
 	"too much metadata":                 invalid(with(`"metadata":`+manyFields(17)), "/metadata"),
-	"every fault at once": invalid(`{"userId":"","input":" ","model":"x","timeoutSeconds":-5,"metadata":{"a":1},"stream":true,"zap":1}`,
-		"/metadata/a", "/userId", "/input", "/model", "/timeoutSeconds", "/stream", "/zap"),
+	"every fault at once": invalid(`{"userId":"","input":" ","model":"x","timeoutSeconds":-5,"metadata":{"a":1},"runAfter":true,"zap":1}`,
+		"/metadata/a", "/userId", "/input", "/model", "/timeoutSeconds", "/runAfter", "/zap"),
 
 	"an empty body":            malformed(" "),
 	"words":                    malformed("hello"),
@@ -157,9 +157,8 @@ func TestBadInputIsRefusedAndLeavesNothing(t *testing.T) {
 func TestOptionsThatAreNotThereYetAreRefusedByName(t *testing.T) {
 	h := newHouse(t)
 	for _, name := range []string{
-		"stream", "runAfter", "conversationId", "continue", "systemPrompt", "appendSystemPrompt", "allowedTools",
-		"disallowedTools", "maxTurns", "maxBudgetUsd", "jsonSchema", "mcpServers", "env", "files", "artifacts",
-		"repo", "webhookUrl", "retry",
+		"runAfter", "conversationId", "continue", "maxBudgetUsd", "jsonSchema", "mcpServers", "env", "files",
+		"artifacts", "repo", "webhookUrl", "retry",
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := h.post("/api/knowledge/process", with(`"`+name+`":false`))

@@ -16,8 +16,7 @@ import (
 // notYet are the options of the contract that this version does not have. They are refused by name: a job that ran
 // without what was asked for would be worse than none.
 var notYet = []string{
-	"stream", "runAfter", "conversationId", "continue", "systemPrompt", "appendSystemPrompt",
-	"allowedTools", "disallowedTools", "maxTurns", "maxBudgetUsd", "jsonSchema", "mcpServers",
+	"runAfter", "conversationId", "continue", "maxBudgetUsd", "jsonSchema", "mcpServers",
 	"env", "files", "artifacts", "repo", "webhookUrl", "retry",
 }
 
@@ -47,9 +46,8 @@ func decodeSubmission(raw []byte) (submission, error) {
 		Priority:     job.Priority(o.text("priority")),
 		Metadata:     o.texts("metadata"),
 	}
-	if o.has("sandboxId") && !o.bad["sandboxId"] && spec.SandboxID == "" {
-		o.fail("sandboxId", "must not be empty; leave it out to have one chosen")
-	}
+	o.options(&spec)
+	o.notEmpty("sandboxId", spec.SandboxID, "must not be empty; leave it out to have one chosen")
 	o.check(spec.Validate(), "input") // before defaults: a given "" or 0 is a fault too
 	if err := o.done(); err != nil {
 		return submission{}, err

@@ -32,6 +32,17 @@ type Spec struct {
 	Timeout      time.Duration     `json:"timeout"`
 	Priority     Priority          `json:"priority"`
 	Metadata     map[string]string `json:"metadata,omitempty"`
+
+	Stream             bool   `json:"stream,omitempty"` // show the text while it is written, as partial events
+	MaxTurns           int    `json:"maxTurns,omitempty"`
+	SystemPrompt       string `json:"systemPrompt,omitempty"`       // in place of the command's own; "" keeps it
+	AppendSystemPrompt string `json:"appendSystemPrompt,omitempty"` // added to it
+	// AllowedTools are the names of the tools that exist, out of those of the policy. nil means all of them, and an
+	// empty list none.
+	AllowedTools    []string `json:"allowedTools,omitzero"`
+	DisallowedTools []string `json:"disallowedTools,omitempty"` // taken away again; may have patterns: "Bash(grep:*)"
+	ConversationID  string   `json:"conversationId,omitempty"`  // the conversation to go on with
+	Continue        bool     `json:"continue,omitempty"`        // go on with the newest one of SandboxID
 }
 
 // WithDefaults fills what the caller left out.
@@ -48,6 +59,9 @@ func (s Spec) WithDefaults() Spec {
 	if s.Priority == "" {
 		s.Priority = Interactive
 	}
+	if s.MaxTurns == 0 {
+		s.MaxTurns = DefaultMaxTurns
+	}
 	return s
 }
 
@@ -57,6 +71,9 @@ func (s Spec) Validate() error {
 	return errors.Join(
 		validInput(s.Input), validModel(s.Model), validFormat(s.OutputFormat),
 		validTimeout(s.Timeout), validPriority(s.Priority), validMetadata(s.Metadata),
+		validTurns(s.MaxTurns), validSystem("/systemPrompt", s.SystemPrompt),
+		validSystem("/appendSystemPrompt", s.AppendSystemPrompt),
+		validAllowed(s.AllowedTools), validDisallowed(s.DisallowedTools), validConversation(s),
 	)
 }
 

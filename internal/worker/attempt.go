@@ -104,7 +104,7 @@ func (a *attempt) abort(ctx context.Context) (decision, error) {
 	if err := a.reach(ctx); err != nil {
 		return decision{}, err
 	}
-	return (&reader{a: a}).stopped(ctx, errCancelled)
+	return a.reader().stopped(ctx, errCancelled)
 }
 
 // say appends log lines.

@@ -22,14 +22,17 @@ const patience = 6 * time.Hour
 type reader struct {
 	a       *attempt
 	decoder claude.Decoder
+	pieces  *pieces
 	next    int64
 }
+
+func (a *attempt) reader() *reader { return &reader{a: a, pieces: a.w.pieces(a.job.Spec)} }
 
 // follow sees the launched run to its end: its own, that of the time it has left, or a cancellation's.
 func (a *attempt) follow(ctx, final context.Context, left time.Duration) (decision, error) {
 	limited, stop := context.WithTimeoutCause(ctx, left, errDeadline)
 	defer stop()
-	r := &reader{a: a}
+	r := a.reader()
 	ending, err := r.read(limited)
 	cause := context.Cause(limited)
 	switch {
@@ -80,13 +83,8 @@ func (u unanswered) Unwrap() error { return u.err }
 func (r *reader) take(ctx context.Context, chunk run.Chunk) error {
 	a := r.a
 	old := min(max(0, a.run.Offset-r.next), int64(len(chunk.Data)))
-	r.decoder.Lines(chunk.Data[:old])
-	var events []job.Event
-	for _, item := range r.decoder.Lines(chunk.Data[old:]) {
-		if line := tell(item); line != "" {
-			events = append(events, job.Log(time.Now(), line))
-		}
-	}
+	r.events(chunk.Data[:old]) // shown by another attempt
+	events := r.events(chunk.Data[old:])
 	r.next = chunk.Next
 	if chunk.Next <= a.run.Offset {
 		return nil
@@ -99,7 +97,19 @@ func (r *reader) take(ctx context.Context, chunk run.Chunk) error {
 	return nil
 }
 
-// tell is the line that an item of the output is worth, "" for none. Text is not told here: the answer comes whole.
+// events are what the next bytes of the output are worth.
+func (r *reader) events(data []byte) []job.Event {
+	var events []job.Event
+	for _, item := range r.decoder.Lines(data) {
+		r.pieces.hear(item)
+		if line := tell(item); line != "" {
+			events = append(append(events, r.pieces.show()...), job.Log(time.Now(), line))
+		}
+	}
+	return append(events, r.pieces.show()...)
+}
+
+// tell is the line that an item of the output is worth, "" for none. Text is not told here: see pieces.
 func tell(item claude.Item) string {
 	switch i := item.(type) {
 	case claude.Retry:

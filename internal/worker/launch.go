@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"sandpiper/internal/claude"
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
@@ -57,9 +55,7 @@ func (a *attempt) start(ctx context.Context, prompt []byte) error {
 func (a *attempt) request(ctx context.Context, prompt []byte) error {
 	l := run.Launch{
 		RunID: a.run.ID, Attempt: a.id.Number, Session: a.box.Session, Timeout: a.job.Spec.Timeout,
-		Args: claude.Args(claude.Options{
-			Model: a.job.Spec.Model, SessionID: uuid.NewString(), Policy: a.w.o.Policy,
-		}),
+		Args:   claude.Args(a.options()),
 		Env:    claude.Env(claude.EnvOptions{BaseURL: a.w.o.BaseURL, Retries: a.w.o.Retries, Timeout: a.w.o.APITimeout}),
 		Prompt: prompt,
 	}
