@@ -26,22 +26,21 @@ type feed struct {
 // errLeft is the cause when a client closes its socket.
 var errLeft = errors.New("the client left")
 
-// goodbye is how long a client may take to answer a close.
+// goodbye is how long a client has, once its socket is to end, for what is being written and to answer a close.
 const goodbye = time.Second
 
 // run sends events until ctx ends, the client leaves, or one of them fails. The socket stays open after done: the
 // next job of a user comes on the same one.
 func (f *feed) run(ctx context.Context) {
 	reading, hangUp := context.WithCancel(context.WithoutCancel(ctx)) // its end cuts the connection
+	context.AfterFunc(ctx, func() { time.AfterFunc(goodbye, hangUp) }) // also while a write waits for its client
 	var reader sync.WaitGroup
 	reader.Go(func() { f.read(reading) })
 	f.stop(f.send(ctx))
 
 	var end Close
 	if errors.As(context.Cause(ctx), &end) {
-		late := time.AfterFunc(goodbye, hangUp)
 		f.conn.Close(end.Code, end.Reason)
-		late.Stop()
 	}
 	hangUp()
 	f.conn.CloseNow()

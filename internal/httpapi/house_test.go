@@ -150,7 +150,9 @@ func (h *house) do(method, path, body string, headers ...string) answer {
 	if body != "" {
 		r = strings.NewReader(body)
 	}
-	req, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, r)
+	ctx, stop := context.WithTimeout(h.t.Context(), 2*time.Minute) // what should be refused may be a stream without end
+	defer stop()
+	req, err := http.NewRequestWithContext(ctx, method, h.url+path, r)
 	if err != nil {
 		h.t.Fatal(err)
 	}
