@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,10 +21,9 @@ type Run struct {
 	JSON   bool      // Out gets the whole job instead of the answer
 	Out    io.Writer // for programs
 	Screen *Screen   // for people
-}
 
-// patience is how long an interrupted call may still take: a submission that is under way should be known of.
-const patience = 3 * time.Second
+	Patience time.Duration // how long an interrupted submission may still take, so that it is known of; 0 means 3 s
+}
 
 // Run submits the prompt, follows the job and gives its exit code. When ctx ends the job is asked to end, and Run goes
 // on until it has.
@@ -53,7 +53,7 @@ func (r Run) submit(ctx context.Context) (id string, err error) {
 	}
 	done := r.Screen.Await("submitting")
 	defer done()
-	late, stop := outlive(ctx, patience)
+	late, stop := outlive(ctx, cmp.Or(r.Patience, 3*time.Second))
 	defer stop()
 	if id, err = r.API.Submit(late, r.Job); err != nil && ctx.Err() != nil {
 		return "", errors.New("interrupted before the API had answered; if the job got there, `sandpiper jobs` shows it")
