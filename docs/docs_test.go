@@ -65,7 +65,7 @@ func TestEveryRouteOfTheLocalDaytonaIsOnItsPage(t *testing.T) {
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
-func TestEveryLinkLeadsSomewhere(t *testing.T) {
+func TestEveryLinkIntoAPageMeetsAHeading(t *testing.T) {
 	pages, err := filepath.Glob("*.md")
 	if err != nil {
 		t.Fatal(err)
@@ -77,17 +77,15 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 		}
 		for _, found := range link.FindAllSubmatch(text, -1) {
 			target := string(found[1])
-			if strings.Contains(target, "://") {
+			file, anchor, into := strings.Cut(target, "#")
+			if !into || strings.Contains(target, "://") {
 				continue
 			}
-			file, anchor, _ := strings.Cut(target, "#")
 			at := page
 			if file != "" {
 				at = filepath.Join(filepath.Dir(page), file)
 			}
-			if _, err := os.Stat(at); err != nil {
-				t.Errorf("%s links to %s: %v", page, target, err)
-			} else if anchor != "" && !slices.Contains(anchors(t, at), anchor) {
+			if !slices.Contains(anchors(t, at), anchor) {
 				t.Errorf("%s links to %s: no such heading", page, target)
 			}
 		}

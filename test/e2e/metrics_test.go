@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -123,6 +124,43 @@ func TestMetricsAndLogTellOneJob(t *testing.T) {
 	}
 	h.wantLogLine(t, "job ended", map[string]any{"jobId": id, "userId": "user123", "sandboxId": j.SandboxID, "attempt": 1.0, "state": "succeeded"})
 	h.wantLogLine(t, "request served", map[string]any{"route": "/api/knowledge/process", "status": 202.0, "userId": "user123", "jobId": id})
+}
+
+// readiness reads /readyz.
+func (h *house) readiness(t testing.TB) (status int, body string) {
+	t.Helper()
+	resp, err := http.Get(h.URL() + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, strings.TrimSpace(string(raw))
+}
+
+// TestReadinessNamesWhatIsAway: a platform that is away makes nothing that was accepted wrong, so the house is ready.
+func TestReadinessNamesWhatIsAway(t *testing.T) {
+	whole := open(t)
+	if status, body := whole.readiness(t); status != http.StatusOK || body != `{"status":"ok","checks":{"database":"ok","redis":"ok","sandboxes":"ok"}}` {
+		t.Errorf("a whole house: %d %s", status, body)
+	}
+	model := scripted.New(t)
+	alone := openWith(t, model, []string{
+		"SANDPIPER_DATA=" + t.TempDir(), "DAYTONA_API_URL=http://127.0.0.1:1/api", "DAYTONA_API_KEY=dtn_hush",
+		"ANTHROPIC_API_KEY=" + key, "ANTHROPIC_BASE_URL=" + model.URL(),
+	})
+	status, body := alone.readiness(t)
+	if status != http.StatusOK || !strings.Contains(body, `"status":"degraded"`) || !strings.Contains(body, `"sandboxes":"away: the sandbox platform`) {
+		t.Errorf("without a platform: %d %s", status, body)
+	}
+	for _, never := range []string{"dtn_hush", "127.0.0.1", key} {
+		if strings.Contains(body, never) {
+			t.Errorf("%q is in %s", never, body)
+		}
+	}
 }
 
 // wantLogLine looks for a line with msg and these attributes; a line about a run names the run.
