@@ -127,6 +127,7 @@ func (s *Server) bringUp(ctx context.Context, r *record) error {
 		return fmt.Errorf("start sandbox %s: %w", r.ID, err)
 	}
 	r.Daemon, r.child, r.Contained, r.Activity = l.daemon, l.child, s.isolation.contained(), time.Now()
+	s.limit(r)
 	s.change(r, started, "")
 	return nil
 }

@@ -50,7 +50,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 			next = new(encodeCursor(f.key(last), last.ID))
 			break
 		}
-		items = append(items, listViewOf(box, r))
+		items = append(items, s.listViewOf(box, r))
 	}
 	s.mu.Unlock()
 	reply(w, http.StatusOK, map[string]any{"items": items, "nextCursor": next})

@@ -66,10 +66,13 @@ func (i identity) alive() bool {
 
 // end stops a sandbox's daemon and with it everything in the sandbox. It returns nil when nothing of it lives.
 func (r *record) end(ctx context.Context, force bool) error {
-	if err := r.Daemon.end(ctx, r, force); err != nil || r.Contained {
+	if err := r.Daemon.end(ctx, r, force); err != nil {
 		return err
 	}
-	killMarked(r.ID) // a daemon that died by itself, and was not PID 1, has left its processes behind
+	if !r.Contained {
+		killMarked(r.ID) // a daemon that died by itself, and was not PID 1, has left its processes behind
+	}
+	removeGroups(r.Groups)
 	return nil
 }
 

@@ -45,12 +45,17 @@ type record struct {
 	Updated  time.Time `json:"updatedAt"` // of the last change of state
 	Activity time.Time `json:"lastActivityAt"`
 
-	Daemon    identity `json:"daemon"`    // of the last start; may be dead
-	Contained bool     `json:"contained"` // whether that daemon is PID 1 of its own world
+	Daemon    identity `json:"daemon"`            // of the last start; may be dead
+	Contained bool     `json:"contained"`         // whether that daemon is PID 1 of its own world
+	Groups    []string `json:"cgroups,omitempty"` // folders of its cgroups
 
 	dir   string
 	child int // pid of our own child to be waited for; 0 when an earlier server started it
 	open  int // toolbox requests going on
+
+	// Of Turn alone, which one goroutine calls.
+	full     int       // turns in a row that found no room for another process
+	nextSize time.Time // when its files are counted again
 }
 
 // changing reports whether a change of state is under way: others are refused meanwhile.

@@ -20,7 +20,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.mu.Lock()
-	v := viewOf(box, r)
+	v := s.viewOf(box, r)
 	s.mu.Unlock()
 	if err := s.bringUp(context.WithoutCancel(r.Context()), box); err != nil {
 		s.log.Warn("sandbox did not start", "sandboxId", box.ID, "err", err)
@@ -32,7 +32,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) replyView(w http.ResponseWriter, r *http.Request, status int, box *record) error {
 	s.mu.Lock()
-	v := viewOf(box, r)
+	v := s.viewOf(box, r)
 	s.mu.Unlock()
 	reply(w, status, v)
 	return nil
@@ -191,7 +191,7 @@ func (s *Server) regions(w http.ResponseWriter, _ *http.Request) error {
 func (s *Server) snapshotView() map[string]any {
 	return map[string]any{
 		"id": snapshotID, "organizationId": organizationID, "general": true, "name": s.o.Snapshot, "imageName": s.o.Snapshot,
-		"state": "active", "size": nil, "entrypoint": nil, "cpu": 1, "gpu": 0, "mem": 1, "disk": 3, "errorReason": nil,
+		"state": "active", "size": nil, "entrypoint": nil, "cpu": 1, "gpu": 0, "mem": inGiB(s.limits.Memory), "disk": inGiB(s.limits.Disk), "errorReason": nil,
 		"createdAt": stamp(s.began), "updatedAt": stamp(s.began), "lastUsedAt": nil, "sourceSandboxId": nil,
 		"regionIds": []string{regionID}, "sandboxClass": "container",
 	}

@@ -25,7 +25,8 @@ type Options struct {
 	Snapshot  string           // name of the one active snapshot; "" means "sandpiper"
 	Workspace []WorkspaceEntry // what a new sandbox's home holds
 	Isolation string           // "auto" (also ""): the best that works here; else one of what Isolation answers, and no other
-	TurnEvery time.Duration    // how often auto-stop looks; 0 means 10 s, as on the platform
+	Limits    Limits           // of each sandbox
+	TurnEvery time.Duration    // how often auto-stop and the limits are looked at; 0 means 10 s, as on the platform
 	Log       *slog.Logger     // nil means slog.Default()
 }
 
@@ -43,6 +44,8 @@ type Server struct {
 	log       *slog.Logger
 	key       [sha256.Size]byte // hashed, so that a comparison takes the same time for every length
 	isolation isolation
+	limits    Limits
+	groups    cgroups
 	transport *http.Transport // to the daemons; the host of a request is the sandbox's id
 	began     time.Time
 
@@ -68,6 +71,8 @@ func New(o Options) (*Server, error) {
 	if err := s.chooseIsolation(); err != nil {
 		return nil, err
 	}
+	s.limits, s.groups = o.Limits.orDefault(), findCgroups()
+	s.log.Info("local Daytona limits sandboxes", "limits", s.Limits())
 	s.transport = s.daemonTransport()
 	if err := s.findAgain(); err != nil {
 		return nil, err

@@ -49,11 +49,12 @@ func StopAll(dir string) (int, error) {
 	return int(ended.Load()), errors.Join(errs...)
 }
 
-// Turn does what time asks for: it stops sandboxes that nobody has used for their auto-stop interval, and deletes
-// stopped ones after their auto-delete interval.
-func (s *Server) Turn(_ context.Context, now time.Time) {
+// Turn does what time asks for: it stops sandboxes that nobody has used for their auto-stop interval, or that are over
+// a limit, and deletes stopped ones after their auto-delete interval. One goroutine may call it.
+func (s *Server) Turn(ctx context.Context, now time.Time) {
 	for _, r := range s.all() {
 		s.look(r)
+		s.watch(ctx, r, now)
 		s.mu.Lock()
 		idle := now.Sub(r.Activity)
 		stop := r.State == started && r.AutoStop > 0 && r.open == 0 && idle >= time.Duration(r.AutoStop)*time.Minute

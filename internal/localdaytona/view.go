@@ -50,11 +50,11 @@ type view struct {
 	ToolboxProxyURL string            `json:"toolboxProxyUrl"`
 }
 
-// viewOf needs s.mu.
-func viewOf(r *record, q *http.Request) view {
+// viewOf needs s.mu. Memory and disk are the limits; 0 says that there is none.
+func (s *Server) viewOf(r *record, q *http.Request) view {
 	v := view{
 		ID: r.ID, OrganizationID: organizationID, Name: r.Name, Target: r.Target, Snapshot: r.Snapshot, User: r.User,
-		Env: r.Env, CPU: 1, Memory: 1, Disk: 3, Public: r.Public, NetworkBlockAll: r.BlockNet, NetworkAllow: r.AllowList,
+		Env: r.Env, CPU: 1, Memory: inGiB(s.limits.Memory), Disk: inGiB(s.limits.Disk), Public: r.Public, NetworkBlockAll: r.BlockNet, NetworkAllow: r.AllowList,
 		Labels: r.Labels, Volumes: []struct{}{}, State: r.State, DesiredState: wish(r.State), BackupState: "None",
 		AutoStop: r.AutoStop, AutoArchive: r.AutoArchive, AutoDelete: r.AutoDelete, SandboxClass: "container",
 		CreatedAt: stamp(r.Created), UpdatedAt: stamp(r.Updated), LastActivityAt: stamp(r.Activity),
@@ -66,8 +66,8 @@ func viewOf(r *record, q *http.Request) view {
 	return v
 }
 
-func listViewOf(r *record, q *http.Request) view {
-	v := viewOf(r, q)
+func (s *Server) listViewOf(r *record, q *http.Request) view {
+	v := s.viewOf(r, q)
 	v.Env, v.Volumes = nil, nil
 	return v
 }

@@ -89,6 +89,8 @@ func inherit() (Config, net.Listener, error) {
 func settle(c Config) error {
 	closeStrays()
 	syscall.Umask(0o022)
+	// When the whole machine is out of memory, what runs in a sandbox is to go first. Everything here inherits it.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0)
 	// Nobody with the same user id may look into the daemon's memory or take its files (prctl(2), ptrace(2)).
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("close the daemon's memory: %w", err)
