@@ -11,7 +11,7 @@ have bwrap || missing+=(bubblewrap)        # the walls of local sandboxes
 have curl || missing+=(curl)               # the https preflight, in a sandbox
 have nslookup || missing+=(bind9-dnsutils) # the dns preflight, in a sandbox
 have ps || missing+=(procps)
-have jq || missing+=(jq)                 # the tool policy allows it, and a local sandbox has what this machine has
+have jq || missing+=(jq)                   # the tool policy allows it, and a local sandbox has what this machine has
 [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || missing+=(ca-certificates)
 
 for tool in go git node npm; do

@@ -24,6 +24,6 @@ done
 step "tests, with the race detector"
 [ $# -gt 0 ] || set -- ./...
 go build -o bin/testsum ./scripts/testsum
-# vet has its own place (make check). Two packages at a time: many of these tests start processes, and time is part of what they look at.
-set +o pipefail # testsum's verdict counts; it also fails when go test died before it had reported
+# vet has its own place (make check). Two packages at a time: many of these tests start processes, and time is part
+# of what they look at.
 CGO_ENABLED=1 go test -race -count=1 -vet=off -p 2 -json "$@" | bin/testsum

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -30,11 +31,12 @@ type summary struct {
 	tests   map[string]int      // package → tests that have ended
 	output  map[string][]string // package, or package and test → what it wrote
 	running map[string][]string // package → tests that have begun and not ended
+	begun   map[string]bool     // packages that have begun and not ended
 	lines   []string            // failures and skips, one line each, for the end
 }
 
 func newSummary(w io.Writer) *summary {
-	return &summary{w: w, tests: map[string]int{}, output: map[string][]string{}, running: map[string][]string{}}
+	return &summary{w: w, tests: map[string]int{}, output: map[string][]string{}, running: map[string][]string{}, begun: map[string]bool{}}
 }
 
 // read takes the stream to its end. What is not an event, for example a word of the go command itself, is shown.
@@ -108,6 +110,9 @@ func (s *summary) test(e event) {
 // as a failure, and so does each test that was still running.
 func (s *summary) pkg(e event) {
 	switch e.Action {
+	case "start":
+		s.begun[e.Package] = true
+		return
 	case "pass":
 		fmt.Fprintf(s.w, "ok    %-44s %7.1f s  %4d tests\n", e.Package, e.Elapsed, s.tests[e.Package])
 	case "fail":
@@ -125,6 +130,7 @@ func (s *summary) pkg(e event) {
 	default:
 		return
 	}
+	delete(s.begun, e.Package)
 	delete(s.output, e.Package)
 }
 
@@ -152,6 +158,9 @@ func (s *summary) show(at string) {
 
 // close writes the end of the report and says whether all is well.
 func (s *summary) close() bool {
+	for _, pkg := range slices.Sorted(maps.Keys(s.begun)) { // the go command itself was ended: no verdict is not a good one
+		s.pkg(event{Action: "fail", Package: pkg})
+	}
 	fmt.Fprintln(s.w)
 	for _, l := range s.lines {
 		fmt.Fprintln(s.w, l)

@@ -111,3 +111,27 @@ func TestWordsOfTheGoCommandAreShown(t *testing.T) {
 		t.Error("nothing ran, and the verdict is good")
 	}
 }
+
+func TestAPackageWithoutAVerdictHasFailed(t *testing.T) {
+	var out strings.Builder
+	s := newSummary(&out)
+	err := s.read(strings.NewReader(`{"Action":"start","Package":"a"}
+{"Action":"run","Package":"a","Test":"TestA"}
+{"Action":"output","Package":"a","Test":"TestA","Output":"half a line\n"}
+{"Action":"start","Package":"b"}
+{"Action":"run","Package":"b","Test":"TestB"}
+{"Action":"pass","Package":"b","Test":"TestB"}
+{"Action":"pass","Package":"b"}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.close() {
+		t.Error("the go command was killed, and the verdict is good")
+	}
+	for _, want := range []string{"half a line", "(ended during TestA)", "1 passed, 1 failed, 0 skipped"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, out.String())
+		}
+	}
+}
