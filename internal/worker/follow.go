@@ -68,7 +68,7 @@ func (r *reader) read(ctx context.Context) (claude.Ending, error) {
 			return claude.Ending{}, err
 		}
 		if chunk.Ended || chunk.Gone {
-			return claude.Ending{Exit: chunk.Exit, Killed: chunk.Gone, Stderr: string(chunk.Stderr), Announced: true}, nil
+			return claude.Ending{Exit: chunk.Exit, Killed: chunk.Gone, Stderr: r.a.w.mask.text(string(chunk.Stderr)), Announced: true}, nil
 		}
 	}
 }
@@ -89,7 +89,7 @@ func (r *reader) take(ctx context.Context, chunk run.Chunk) error {
 	if chunk.Next <= a.run.Offset {
 		return nil
 	}
-	b := store.Batch{RunID: a.run.ID, From: a.run.Offset, To: chunk.Next, Usage: r.decoder.Usage(), Events: events}
+	b := store.Batch{RunID: a.run.ID, From: a.run.Offset, To: chunk.Next, Usage: a.w.mask.usage(r.decoder.Usage()), Events: events}
 	if err := a.append(ctx, b); err != nil {
 		return err
 	}
@@ -172,6 +172,7 @@ func (r *reader) stop(ctx context.Context) error {
 // verdict judges the end, says what the guide says of an answer, and decides.
 func (r *reader) verdict(ctx context.Context, e claude.Ending) (decision, error) {
 	v := r.decoder.Judge(e)
+	v.Text = r.a.w.mask.text(v.Text) // before anything is cut from it
 	if v.Class == claude.ClassSucceeded {
 		if err := r.a.say(ctx, claude.ResponseLine(v.Text)); err != nil {
 			return decision{}, err

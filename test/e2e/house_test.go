@@ -72,11 +72,17 @@ func claudeBinary(t testing.TB) string {
 // open starts a house with a scripted model and the real claude. More variables, as NAME=value, come last and win.
 func open(t testing.TB, vars ...string) *house {
 	t.Helper()
+	return openTuned(t, vars)
+}
+
+// openTuned is open, with a worker that has other habits.
+func openTuned(t testing.TB, vars []string, habits ...func(*worker.Options)) *house {
+	t.Helper()
 	model := scripted.New(t)
 	return openWith(t, model, append([]string{
 		"SANDPIPER_DATA=" + t.TempDir(), "SANDPIPER_CLAUDE=" + claudeBinary(t),
 		"ANTHROPIC_API_KEY=" + key, "ANTHROPIC_BASE_URL=" + model.URL(),
-	}, vars...))
+	}, vars...), habits...)
 }
 
 // quick is a worker that does not wait before it tries again.

@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -130,4 +133,81 @@ printf '%s."}\n' "${ANTHROPIC_API_KEY:11}"
 	if err != nil || strings.Contains(string(raw), key) {
 		t.Errorf("events = %s (%v)", raw, err)
 	}
+}
+
+// leaky is a stand-in command that prints the key in a way that depends on the user.
+const leaky = `#!/bin/bash
+[ "$1" = --version ] && { echo "2.1.330 (stand-in)"; exit 0; }
+cat >/dev/null
+k=$ANTHROPIC_API_KEY
+say() { printf '{"type":"system","subtype":"status","status":"requesting"}\n{"type":"result","subtype":"success","is_error":false,"num_turns":1,"stop_reason":"end_turn","modelUsage":{"model-%s":{"inputTokens":1,"outputTokens":1}},"usage":{"input_tokens":1,"output_tokens":1},"result":"%s"}\n' "$k" "$1"; }
+case $USER_ID in
+forms) say "$(printf '%s ' "$k" "$(printf %s "$k" | base64 -w0)" "$(printf 'x%s' "$k" | base64 -w0)" "$(printf 'xx%s' "$k" | base64 -w0)" "$(printf %s "$k" | od -An -tx1 | tr -d '\n')" "${k//-/%2D}" "${k//-/\\\\u002d}")" ;;
+wrapped) say "$(printf 'user:%s' "$k" | base64 -w 20 | sed 's/$/\\n/' | tr -d '\n')" ;;
+opening) say "$(printf '%090d' 0) $k" ;;
+raw) echo "plain ${k:0:9}"; sleep 0.5; printf '%s and ' "$k"; sleep 0.5; printf %s "$k" | base64 ;;
+raw-cut) printf 'key %s' "${k:0:15}"; sleep 1; printf '%s.' "${k:15}" ;;
+stderr) echo "fatal: cannot use $k, $(printf %s "$k" | xxd -p | tr -d '\n' || true)" >&2; exit 3 ;;
+esac
+`
+
+// TestEveryWayOutIsMasked: the answer, the first words of it in the log, the JSON object, the names of models, output
+// that is no JSON, in pieces, and standard error.
+func TestEveryWayOutIsMasked(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	h := open(t, "SANDPIPER_DATA="+data, "SANDPIPER_CLAUDE="+script(t, leaky))
+	ids := map[string]string{}
+	for user := range map[string]int{"forms": 0, "wrapped": 0, "opening": 0, "raw": 0, "raw-cut": 0, "stderr": 0} {
+		ids[user] = h.submit(t, client.Submit{UserID: user, Input: "print", OutputFormat: "json"})
+	}
+	for user, id := range ids {
+		t.Run(user, func(t *testing.T) {
+			j := h.ended(t, id)
+			if user != "stderr" && (j.State != "succeeded" || !strings.Contains(j.Result.Text, "[secret]")) {
+				t.Errorf("job = %s %+v %+v", j.State, j.Result, j.Error)
+			}
+			if user == "stderr" && (j.State != "failed" || !strings.Contains(j.Error.Message, "[secret]") && !strings.Contains(j.Error.Message, "[key]")) {
+				t.Errorf("job = %s %+v", j.State, j.Error)
+			}
+			if j.Result != nil && j.Result.JSON != nil && !json.Valid(j.Result.JSON) {
+				t.Errorf("no JSON: %s", j.Result.JSON)
+			}
+			shown := h.get(t, "/api/jobs/"+id) + h.get(t, "/api/jobs/"+id+"/events")
+			for name, form := range leaks() {
+				if strings.Contains(shown, form) {
+					t.Errorf("%s is shown in\n%s", name, shown)
+				}
+			}
+		})
+	}
+	shown := h.log.String() + h.get(t, "/metrics") + h.get(t, "/api/jobs")
+	if err := h.stop(); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"sandpiper.db", "sandpiper.db-wal"} {
+		raw, err := os.ReadFile(filepath.Join(data, name))
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		shown += string(raw)
+	}
+	for name, form := range leaks() {
+		if strings.Contains(shown, form) {
+			t.Errorf("%s is in the log, the metrics, the list or the database", name)
+		}
+	}
+}
+
+// leaks are telling parts of the key, by the form in which it was written.
+func leaks() map[string]string {
+	part := key[8:32]
+	all := map[string]string{
+		"a part": part, "hex": hex.EncodeToString([]byte(part)), "spaced hex": fmt.Sprintf("% x", part),
+	}
+	for shift := range 3 {
+		whole := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + key))
+		all[fmt.Sprintf("base64, shift %d", shift)] = whole[8:40]
+	}
+	return all
 }
