@@ -71,3 +71,17 @@ func TestStoppedInMidJob(t *testing.T) {
 		t.Errorf("with nothing in flight, still running: %q", left)
 	}
 }
+
+// TestASecondStartWakesTheSandbox: the first house stopped its idle sandbox; the next one's first job starts it again.
+func TestASecondStartWakesTheSandbox(t *testing.T) {
+	data := "SANDPIPER_DATA=" + t.TempDir()
+	first := open(t, data)
+	before := first.ask(t, client.Submit{Input: "What is 2+2?"})
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	after := open(t, data).ask(t, client.Submit{Input: "What is 2+2?"})
+	if after.State != "succeeded" || after.Attempt != 1 || after.SandboxID != before.SandboxID {
+		t.Errorf("job = %s by attempt %d in %s, want it answered by attempt 1 in %s", after.State, after.Attempt, after.SandboxID, before.SandboxID)
+	}
+}
