@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -84,6 +85,9 @@ stdout-full) exec "$real" "$@" >/dev/full ;;
 cwd-gone) mkdir gone && cd gone && rmdir ../gone && exec "$real" "$@" ;;
 binary-gone) exit 127 ;;
 killed-first) kill -9 $$ ;;
+home-full)
+  mkdir full && exec unshare -m bash -c 'mount -t tmpfs -o size=256k none full || exit 99
+    export HOME=$PWD/full; head -c 1M /dev/zero >full/fill 2>/dev/null; exec "$0" "$@"' "$real" "$@" ;;
 esac
 exec "$real" "$@"
 `
@@ -107,11 +111,19 @@ func TestARunThatIsHarmed(t *testing.T) {
 		return scripted.Text("4")
 	})
 	ids := map[string]string{}
+	if exec.Command("unshare", "-m", "true").Run() == nil { // a disk of its own takes the right to mount one
+		ids["home-full"] = h.submit(t, client.Submit{UserID: "home-full", Input: "a long question"})
+	}
 	for user, input := range map[string]string{
 		"stdout-full": "a long question", "cwd-gone": "a long question", "binary-gone": "a long question", "killed-first": "a long question",
 		"killed": "KILL", "terminated": "TERM", "interrupted": "INT",
 	} {
 		ids[user] = h.submit(t, client.Submit{UserID: user, Input: input})
+	}
+	if id, ok := ids["home-full"]; ok { // the answer is there, so it counts, whatever could not be written beside it
+		if j := h.ended(t, id); j.State != "succeeded" || j.Result.Text != "4" || j.Tries != 0 {
+			t.Errorf("with a full home = %s %+v %+v, tries %d", j.State, j.Result, j.Error, j.Tries)
+		}
 	}
 	moved := func(code string, retry bool) outcome { return outcome{code: code, retry: retry, launches: 3} }
 	for user, want := range map[string]outcome{
