@@ -16,9 +16,7 @@ import (
 
 func main() {
 	boot.Helper()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends us at once
-	err := root().ExecuteContext(ctx)
+	err := root().ExecuteContext(untilInterrupted())
 	var exit exitCode
 	switch {
 	case errors.As(err, &exit):
@@ -27,6 +25,21 @@ func main() {
 		fmt.Fprintln(os.Stderr, "sandpiper:", err)
 		os.Exit(1)
 	}
+}
+
+// untilInterrupted gives a context that the first signal ends; the second one ends the program, also where the shell
+// that started it in the background had these signals ignored.
+func untilInterrupted() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		second := <-signals
+		os.Exit(128 + int(second.(syscall.Signal)))
+	}()
+	return ctx
 }
 
 // exitCode ends the program with a job's own code, without a word.

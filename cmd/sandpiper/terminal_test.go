@@ -101,6 +101,7 @@ func TestFromATerminal(t *testing.T) {
 			t.Errorf("colour or movement without a terminal: %q", said)
 		}
 	})
+	t.Run("a terminal shows", func(t *testing.T) { aTerminalShows(t, r) })
 	t.Run("a prompt on stdin arrives byte for byte", func(t *testing.T) {
 		hostile := "$(id) `id` \"'\\ \x01 <&> é \u2028\n\n-p --help\n  "
 		cmd := r.command(t, "run", "-")
