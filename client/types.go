@@ -23,6 +23,9 @@ type Submit struct {
 	AllowedTools       []string `json:"allowedTools,omitzero"`        // the tools that exist: nil means all of the policy, an empty list none
 	DisallowedTools    []string `json:"disallowedTools,omitempty"`    // taken away again: "Bash", or "Bash(grep:*)"
 
+	ConversationID string `json:"conversationId,omitempty"` // of an earlier job: go on with that conversation
+	Continue       bool   `json:"continue,omitempty"`       // go on with the newest conversation in SandboxID
+
 	// IdempotencyKey makes repeating a submission harmless: the same key with the same body gives the same job.
 	// When it is empty, Submit makes one for this call, so that its own repeats are harmless too.
 	IdempotencyKey string `json:"-"`
@@ -70,7 +73,8 @@ type Job struct {
 	BatchID         string `json:"batchId"`
 	CustomID        string `json:"customId"`
 	RetryOf         string `json:"retryOf"`
-	LastSeq         int64  `json:"lastSeq"` // seq of its newest event
+	ConversationID  string `json:"conversationId"` // what it began, or went on with; a later Submit can name it
+	LastSeq         int64  `json:"lastSeq"`        // seq of its newest event
 }
 
 // Timings says when things happened to a job, on the database's clock. A time is zero until it has come.

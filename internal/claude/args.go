@@ -20,7 +20,8 @@ type Policy struct {
 }
 
 // Options is what one launch of the command may vary. The zero value runs, with the CLI's default model, no tools
-// and DefaultMaxTurns. At most one of SessionID and Resume is set.
+// and DefaultMaxTurns. With both SessionID and Resume the run goes on with Resume under the new id, and Resume stays as
+// it is: a run that fails then leaves nothing behind in the conversation.
 type Options struct {
 	Model     string // alias or full id; "" is the CLI's default, which changes with its version
 	SessionID string // UUID of a new conversation; one that was used before ends the run with CONVERSATION_IN_USE
@@ -65,6 +66,9 @@ func Args(o Options) []string {
 	option("--model", o.Model)
 	option("--session-id", o.SessionID)
 	option("--resume", o.Resume)
+	if o.Resume != "" && o.SessionID != "" {
+		args = append(args, "--fork-session")
+	}
 	option("--system-prompt", o.SystemPrompt)
 	option("--append-system-prompt", o.AppendSystemPrompt)
 	if o.Resume != "" && o.SystemPrompt+o.AppendSystemPrompt != "" {

@@ -157,7 +157,7 @@ func TestBadInputIsRefusedAndLeavesNothing(t *testing.T) {
 func TestOptionsThatAreNotThereYetAreRefusedByName(t *testing.T) {
 	h := newHouse(t)
 	for _, name := range []string{
-		"runAfter", "conversationId", "continue", "maxBudgetUsd", "jsonSchema", "mcpServers", "env", "files",
+		"runAfter", "maxBudgetUsd", "jsonSchema", "mcpServers", "env", "files",
 		"artifacts", "repo", "webhookUrl", "retry",
 	} {
 		t.Run(name, func(t *testing.T) {

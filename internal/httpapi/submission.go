@@ -16,7 +16,7 @@ import (
 // notYet are the options of the contract that this version does not have. They are refused by name: a job that ran
 // without what was asked for would be worse than none.
 var notYet = []string{
-	"runAfter", "conversationId", "continue", "maxBudgetUsd", "jsonSchema", "mcpServers",
+	"runAfter", "maxBudgetUsd", "jsonSchema", "mcpServers",
 	"env", "files", "artifacts", "repo", "webhookUrl", "retry",
 }
 

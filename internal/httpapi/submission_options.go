@@ -19,6 +19,9 @@ func (o *object) options(spec *job.Spec) {
 	for name, text := range map[string]string{"systemPrompt": spec.SystemPrompt, "appendSystemPrompt": spec.AppendSystemPrompt} {
 		o.notEmpty(name, text, "must not be empty; leave it out to keep the command's own")
 	}
+	spec.Continue = o.flag("continue")
+	spec.ConversationID = o.text("conversationId")
+	o.notEmpty("conversationId", spec.ConversationID, "must not be empty; leave it out to begin a conversation")
 	spec.AllowedTools = o.tools("allowedTools")
 	spec.DisallowedTools = o.tools("disallowedTools")
 }

@@ -14,6 +14,9 @@ func init() {
 	list := func(n int, entry string) string { return "[" + strings.Repeat(entry+",", n-1) + entry + "]" }
 	maps.Copy(badBodies, map[string]bad{
 		"a stream that is a word":                invalid(with(`"stream":"yes"`), "/stream"),
+		"continue without saying what":           invalid(with(`"continue":true`), "/continue"),
+		"an empty conversation":                  invalid(with(`"conversationId":""`), "/conversationId"),
+		"a conversation of no known form":        invalid(with(`"conversationId":"a b"`), "/conversationId"),
 		"a stream that is null":                  invalid(with(`"stream":null`), "/stream"),
 		"no turns":                               invalid(with(`"maxTurns":0`), "/maxTurns"),
 		"turns below none":                       invalid(with(`"maxTurns":-1`), "/maxTurns"),

@@ -39,6 +39,7 @@ type jobView struct {
 	BatchID         any               `json:"batchId"`
 	CustomID        any               `json:"customId"`
 	RetryOf         any               `json:"retryOf"`
+	ConversationID  string            `json:"conversationId"`
 	RunAfter        any               `json:"runAfter"`
 	LastSeq         int64             `json:"lastSeq"`
 	Result          *resultView       `json:"result"`
@@ -76,7 +77,7 @@ func viewOf(j job.Job) jobView {
 		Model: j.Spec.Model, OutputFormat: j.Spec.OutputFormat, Priority: j.Spec.Priority,
 		TimeoutSeconds: int64(j.Spec.Timeout / time.Second), Metadata: j.Spec.Metadata,
 		CancelRequested: j.CancelRequested, WaitingFor: orNull(j.WaitingFor),
-		BatchID: orNull(j.BatchID), CustomID: orNull(j.CustomID), RetryOf: orNull(j.RetryOf),
+		BatchID: orNull(j.BatchID), CustomID: orNull(j.CustomID), RetryOf: orNull(j.RetryOf), ConversationID: j.ConversationID,
 		RunAfter: stamp(j.RunAfter), LastSeq: j.LastSeq, Usage: []job.ModelUsage{}, Timings: timingsOf(j),
 	}
 	if v.Metadata == nil {

@@ -19,6 +19,14 @@ func NewRunID() string { return "run_" + random() }
 // NewSandboxID makes an id for a sandbox. It is the sandbox's name on the platform too.
 func NewSandboxID() string { return "sbx_" + random() }
 
+// NewConversationID makes an id for a conversation: a random UUID, the only form that the command takes for a session.
+func NewConversationID() string {
+	b := make([]byte, 16)
+	rand.Read(b)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // version 4, RFC 9562
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
 // NewToken makes an unguessable word, for a claim or a worker.
 func NewToken() string { return random() }
 

@@ -23,6 +23,7 @@ type Job struct {
 	BatchID         string
 	CustomID        string
 	RetryOf         string
+	ConversationID  string // the conversation that it begins or goes on with; the store makes one for a job without
 
 	RunAfter  time.Time
 	CreatedAt time.Time
@@ -47,7 +48,9 @@ type Run struct {
 	SandboxID  string
 	Attempt    int64 // the attempt that intended it
 	Phase      Phase
-	Offset     int64 // bytes of its output that are stored as events; always the end of a line
+	Session    string // id of the command's own session, which no other run has
+	Resume     string // id of the session that it goes on with; "" begins a conversation
+	Offset     int64  // bytes of its output that are stored as events; always the end of a line
 	Usage      []ModelUsage
 	Deadline   time.Time // when the watchdog in the sandbox ends it
 	IntendedAt time.Time
@@ -86,6 +89,7 @@ type Outcome struct {
 	Usage        []ModelUsage
 	CostUSD      *float64 // nil when a model has no known price
 	PriceVersion string   // the version of the price table, "" without a cost
+	Session      string   // the command's session that the next job of the conversation goes on with; "" when nothing was said
 }
 
 // Success is the outcome of a job that was answered.

@@ -15,12 +15,15 @@ import (
 // q.Fresh, added as `creating`, for the claimer to make. A job whose own sandbox, named by the caller, is gone ends
 // here as failed (SANDBOX_DELETED). A takeover keeps the sandbox whatever became of it, since a run may be in it.
 //
+// A job that continues a conversation waits until all earlier jobs of it have ended, and runs where it was held; when it
+// is not there any more, the job ends here as failed (CONVERSATION_LOST).
+//
 // Without an ID in q.Fresh, a job that has no sandbox runs without one.
 //
 // Asking again with the same token gives the same answer while that attempt holds the job.
 func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 	var got Claimed
-	var deleted bool
+	var ended bool
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		again, err := t.claimedBefore(ctx, q)
 		if err != nil {
@@ -28,8 +31,8 @@ func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 		}
 		if !again {
 			switch err := t.claim(ctx, q); {
-			case errors.Is(err, errSandboxDeleted):
-				deleted = true // and committed: the job has ended
+			case errors.Is(err, errEnded):
+				ended = true // and committed: the job has ended
 				return nil
 			case err != nil:
 				return err
@@ -38,7 +41,7 @@ func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 		got, err = t.claimed(ctx, q)
 		return err
 	})
-	if err == nil && deleted {
+	if err == nil && ended {
 		err = job.ErrNotClaimable
 	}
 	if err != nil {
@@ -47,8 +50,8 @@ func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 	return got, nil
 }
 
-// errSandboxDeleted says that the job has ended instead of being claimed.
-var errSandboxDeleted = errors.New("its sandbox was deleted")
+// errEnded says that the job has ended instead of being claimed.
+var errEnded = errors.New("it cannot run any more")
 
 // claimedBefore says whether q repeats a claim whose answer was lost. The lease starts anew, as it would have.
 func (t *tx) claimedBefore(ctx context.Context, q Claim) (bool, error) {
@@ -114,6 +117,9 @@ func (t *tx) takeSandbox(ctx context.Context, h *head, fresh job.Sandbox) error 
 	if !h.due || h.become(job.Running) != nil {
 		return job.ErrNotClaimable
 	}
+	if h.continues {
+		return t.takeConversation(ctx, h)
+	}
 	if h.sandboxID != "" {
 		b, err := loadSandbox(ctx, t, h.sandboxID)
 		if err != nil && !errors.Is(err, job.ErrSandboxNotFound) {
@@ -126,7 +132,7 @@ func (t *tx) takeSandbox(ctx context.Context, h *head, fresh job.Sandbox) error 
 			if err := t.end(ctx, h, sandboxDeleted, 0); err != nil {
 				return err
 			}
-			return errSandboxDeleted
+			return errEnded
 		}
 	}
 	id, err := t.idle(ctx, h, fresh.Fingerprint)
@@ -190,6 +196,13 @@ func (t *tx) claimed(ctx context.Context, q Claim) (c Claimed, err error) {
 		if c.Sandbox, err = loadSandbox(ctx, t, c.Job.SandboxID); err != nil {
 			return c, err
 		}
+	}
+	if c.Job.Spec.Continues() {
+		said, err := t.said(ctx, c.Job.Tenant, c.Job.UserID, c.Job.ConversationID, c.Job.ID)
+		if err != nil && !noRows(err) {
+			return c, err
+		}
+		c.Resume = said.session
 	}
 	r, err := scanRun(t.row(ctx, `SELECT `+runColumns+` FROM runs WHERE job_id = $1 ORDER BY number DESC LIMIT 1`, q.JobID))
 	switch {

@@ -7,9 +7,10 @@ import (
 	"sandpiper/internal/job"
 )
 
-// claimable keeps jobs j whose sandbox s is free, absent, or gone (their claim takes another, or ends the job).
+// claimable keeps jobs j whose sandbox s is free, absent, or gone (their claim takes another, or ends the job), and whose
+// turn it is in their conversation.
 const claimable = ` (s.id IS NULL OR s.state IN ('cleanup', 'gone')
-	OR (s.busy_job = '' AND (s.state = 'ready' OR s.create_until <= {now}))) `
+	OR (s.busy_job = '' AND (s.state = 'ready' OR s.create_until <= {now})))` + inTurn
 
 // due finds queued jobs of one priority, by the order in which they became due.
 const due = `SELECT j.id, j.dispatch_seq FROM jobs j LEFT JOIN sandboxes s ON s.id = j.sandbox_id

@@ -55,6 +55,9 @@ func (t *tx) end(ctx context.Context, h *head, o job.Outcome, by int64) error {
 	if err := t.release(ctx, h, ""); err != nil {
 		return err
 	}
+	if err := t.wakeConversation(ctx, h); err != nil {
+		return err
+	}
 	if err := t.addEvents(ctx, h, o.Events(h.now)...); err != nil {
 		return err
 	}
@@ -72,10 +75,10 @@ func (t *tx) keepOutcome(ctx context.Context, h *head, o job.Outcome, by int64) 
 		f = *o.Failure
 	}
 	err = t.must(ctx, `UPDATE jobs SET state = $4, ended_at = {now}, ended_by = $5, waiting_for = '', exit_code = $6,
-		failure_code = $7, failure_message = $8, retryable = $9, usage = $10, cost_usd = $11, price_version = $12
+		failure_code = $7, failure_message = $8, retryable = $9, usage = $10, cost_usd = $11, price_version = $12, session_id = $13
 		WHERE id = $1 AND state = $2 AND attempt = $3`,
 		h.id, string(h.state), h.attempt, string(o.State), by, o.ExitCode,
-		string(f.Code), []byte(f.Message), f.Retryable, usage, o.CostUSD, o.PriceVersion)
+		string(f.Code), []byte(f.Message), f.Retryable, usage, o.CostUSD, o.PriceVersion, o.Session)
 	if err != nil {
 		return fmt.Errorf("keep outcome: %w", err)
 	}

@@ -21,6 +21,9 @@ type head struct {
 	cancel    bool
 	sandboxID string
 	named     bool // the caller named the sandbox
+	number    int64
+	talk      string // its conversation
+	continues bool   // with an earlier job's conversation
 	due       bool
 	now       time.Time // the database's clock
 }
@@ -30,9 +33,9 @@ func (t *tx) head(ctx context.Context, id string) (head, error) {
 	h := head{id: id}
 	var now int64
 	err := t.row(ctx, `SELECT tenant, user_id, batch_id, state, attempt, last_seq, ended_by, cancel_requested,
-		sandbox_id, sandbox_named, run_after <= {now}, {now} FROM jobs WHERE id = $1 {lock}`, id).
+		sandbox_id, sandbox_named, number, conversation_id, continues, run_after <= {now}, {now} FROM jobs WHERE id = $1 {lock}`, id).
 		Scan(&h.tenant, &h.userID, &h.batchID, &h.state, &h.attempt, &h.lastSeq, &h.endedBy, &h.cancel,
-			&h.sandboxID, &h.named, &h.due, &now)
+			&h.sandboxID, &h.named, &h.number, &h.talk, &h.continues, &h.due, &now)
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, job.ErrNotFound
 	}

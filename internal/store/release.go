@@ -34,8 +34,8 @@ func (t *tx) release(ctx context.Context, h *head, giveUp string) error {
 	return t.wakeNext(ctx, h)
 }
 
-const nextOfSandbox = `SELECT number FROM jobs WHERE state = 'queued' AND sandbox_id = $1 AND sandbox_id <> '' AND id <> $2
-	ORDER BY priority, run_after, number LIMIT 1`
+const nextOfSandbox = `SELECT j.number FROM jobs j WHERE j.state = 'queued' AND j.sandbox_id = $1 AND j.sandbox_id <> '' AND j.id <> $2` + inTurn + `
+	ORDER BY j.priority, j.run_after, j.number LIMIT 1`
 
 // wakeNext wants a hint for the next job that waits for the sandbox: its last one was dropped, because it was busy.
 func (t *tx) wakeNext(ctx context.Context, h *head) error {

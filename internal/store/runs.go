@@ -50,9 +50,9 @@ func (t *tx) addRun(ctx context.Context, h head, r job.Run) error {
 	if box == "" {
 		box = h.sandboxID
 	}
-	return t.must(ctx, `INSERT INTO runs (id, job_id, tenant, user_id, sandbox_id, attempt, phase, deadline_at, intended_at)
-		VALUES ($1, $2, $3, $4, $5, $6, 'intended', $7, {now})`,
-		r.ID, h.id, h.tenant, h.userID, box, h.attempt, toMillis(r.Deadline))
+	return t.must(ctx, `INSERT INTO runs (id, job_id, tenant, user_id, sandbox_id, attempt, phase, session_id, resume_id, deadline_at, intended_at)
+		VALUES ($1, $2, $3, $4, $5, $6, 'intended', $7, $8, $9, {now})`,
+		r.ID, h.id, h.tenant, h.userID, box, h.attempt, r.Session, r.Resume, toMillis(r.Deadline))
 }
 
 // MarkLaunched keeps that the launcher said that the command was started. A run that is further already stays there.

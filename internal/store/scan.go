@@ -22,7 +22,7 @@ func blob(b []byte) []byte {
 
 // jobColumns belong to jobs j LEFT JOIN results r; a query puts the input before them.
 const jobColumns = `j.number, j.id, j.tenant, j.user_id, j.state, j.attempt, j.tries, j.moves, j.last_seq, j.cancel_requested,
-	j.waiting_for, j.spec, j.sandbox_id, j.batch_id, j.custom_id, j.retry_of, j.run_after, j.created_at, j.started_at,
+	j.waiting_for, j.spec, j.sandbox_id, j.conversation_id, j.batch_id, j.custom_id, j.retry_of, j.run_after, j.created_at, j.started_at,
 	j.ended_at, j.exit_code, j.failure_code, j.failure_message, j.retryable, j.usage, j.cost_usd, j.price_version,
 	r.format, r.text, r.json`
 
@@ -46,7 +46,7 @@ func scanJob(row scanner) (jobRow, error) {
 	)
 	j := &r.Job
 	err := row.Scan(&input, &r.number, &j.ID, &j.Tenant, &j.UserID, &j.State, &j.Attempt, &j.Tries, &j.Moves, &j.LastSeq,
-		&j.CancelRequested, &j.WaitingFor, &spec, &j.SandboxID, &j.BatchID, &j.CustomID, &j.RetryOf, &after, &created,
+		&j.CancelRequested, &j.WaitingFor, &spec, &j.SandboxID, &j.ConversationID, &j.BatchID, &j.CustomID, &j.RetryOf, &after, &created,
 		&began, &done, &o.ExitCode, &f.Code, &message, &f.Retryable, &usage, &cost, &o.PriceVersion, &format, &text, &raw)
 	if err != nil {
 		return r, err
@@ -100,13 +100,13 @@ func decodeUsage(raw []byte) (u []job.ModelUsage, err error) {
 	return u, err
 }
 
-const runColumns = `id, job_id, sandbox_id, attempt, phase, read_offset, usage, deadline_at, intended_at, launched_at`
+const runColumns = `id, job_id, sandbox_id, attempt, phase, session_id, resume_id, read_offset, usage, deadline_at, intended_at, launched_at`
 
 func scanRun(row scanner) (job.Run, error) {
 	var r job.Run
 	var usage []byte
 	var deadline, intended, launched int64
-	err := row.Scan(&r.ID, &r.JobID, &r.SandboxID, &r.Attempt, &r.Phase, &r.Offset, &usage, &deadline, &intended, &launched)
+	err := row.Scan(&r.ID, &r.JobID, &r.SandboxID, &r.Attempt, &r.Phase, &r.Session, &r.Resume, &r.Offset, &usage, &deadline, &intended, &launched)
 	if err != nil {
 		return r, err
 	}

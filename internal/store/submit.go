@@ -89,18 +89,21 @@ func (t *tx) insertJob(ctx context.Context, j job.Job) error {
 	if priority < 0 || j.ID == "" {
 		return errors.New("a job needs an id and a known priority")
 	}
-	box := j.Spec.SandboxID
-	if box != "" {
+	if box := j.Spec.SandboxID; box != "" {
 		if err := t.usable(ctx, j.Tenant, j.UserID, box); err != nil {
 			return err
 		}
 	}
+	talk, box, err := t.conversation(ctx, j)
+	if err != nil {
+		return fmt.Errorf("resolve conversation: %w", err)
+	}
 	err = t.must(ctx, `INSERT INTO jobs (id, tenant, user_id, state, priority, spec, sandbox_id, sandbox_named,
-		batch_id, custom_id, retry_of, created_at, run_after, pushed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, {now},
+		batch_id, custom_id, retry_of, conversation_id, continues, created_at, run_after, pushed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, $14, {now},
 			CASE WHEN $12 > {now} THEN $12 ELSE {now} END, CASE WHEN $12 > {now} THEN 0 ELSE {now} END)`,
-		j.ID, j.Tenant, j.UserID, string(job.Queued), priority, spec, box, box != "",
-		j.BatchID, j.CustomID, j.RetryOf, toMillis(j.RunAfter))
+		j.ID, j.Tenant, j.UserID, string(job.Queued), priority, spec, box, j.Spec.SandboxID != "",
+		j.BatchID, j.CustomID, j.RetryOf, toMillis(j.RunAfter), talk, j.Spec.Continues())
 	if err != nil {
 		return fmt.Errorf("insert: %w", err)
 	}

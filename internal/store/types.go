@@ -44,6 +44,7 @@ type Claimed struct {
 	Job     job.Job
 	Attempt job.Attempt
 	Sandbox job.Sandbox
+	Resume  string   // the session that a continuing job goes on with
 	Run     *job.Run // the newest run of the job, perhaps of an earlier attempt; nil without one
 }
 

@@ -34,7 +34,7 @@ func (a *attempt) decide(v claude.Verdict, exit int) decision {
 		return decision{why: string(v.Code), requeue: &store.Requeue{
 			Delay: a.delay(v.RetryAfter), ChargeTry: true, Reason: fmt.Sprintf("retry %d after %s", a.job.Tries+1, v.Code),
 		}}
-	case v.Class == claude.ClassNewSandbox && v.Paid == claude.PaidNo && a.job.Moves < mostMoves && a.job.Spec.SandboxID == "":
+	case v.Class == claude.ClassNewSandbox && v.Paid == claude.PaidNo && a.job.Moves < mostMoves && a.movable():
 		return decision{why: string(v.Code), requeue: &store.Requeue{NewSandbox: true, Reason: fmt.Sprintf("new sandbox after %s", v.Code)}}
 	default:
 		return a.ended(v, exit)
@@ -54,6 +54,10 @@ func (a *attempt) delay(retryAfter time.Duration) time.Duration {
 	return retryAfter + a.w.o.jitter(bound)
 }
 
+// movable reports whether the job may run in another sandbox: not when the caller named one, and not when it goes on
+// with a conversation that is in this one.
+func (a *attempt) movable() bool { return a.job.Spec.SandboxID == "" && !a.job.Spec.Continues() }
+
 func (a *attempt) answered(v claude.Verdict) decision {
 	o := job.Success(job.Result{Text: v.Text, Format: a.job.Spec.OutputFormat, JSON: v.JSON})
 	return decision{outcome: a.priced(o, v)}
@@ -66,7 +70,7 @@ func (a *attempt) ended(v claude.Verdict, exit int) decision {
 }
 
 func (a *attempt) priced(o job.Outcome, v claude.Verdict) *job.Outcome {
-	o.Usage = v.Usage
+	o.Usage, o.Session = v.Usage, a.said(v)
 	if a.w.o.Offline {
 		free := 0.0
 		o.CostUSD, o.PriceVersion = &free, "offline"
@@ -98,6 +102,8 @@ func (a *attempt) broken(err error) decision {
 	case a.run.ID != "":
 		// Asked to launch, and never told whether it did: look into it, as after a worker's death.
 		return decision{requeue: nil, outcome: a.decide(unknown("whether the run was launched is not known: "+err.Error()), 0).outcome}
+	case errors.Is(err, daytona.ErrNotFound) && a.job.Spec.Continues():
+		return a.ended(claude.Verdict{State: job.Failed, Code: job.ConversationLost, Message: "the sandbox that the conversation was in is gone from the platform"}, 0)
 	case errors.Is(err, daytona.ErrNotFound) && a.job.Spec.SandboxID != "":
 		return a.ended(claude.Verdict{State: job.Failed, Code: job.SandboxDeleted, Message: "the sandbox is gone from the platform"}, 0)
 	case errors.Is(err, daytona.ErrNotFound), errors.Is(err, daytona.ErrFailed):

@@ -68,7 +68,10 @@ func (r *reader) read(ctx context.Context) (claude.Ending, error) {
 			return claude.Ending{}, err
 		}
 		if chunk.Ended || chunk.Gone {
-			return claude.Ending{Exit: chunk.Exit, Killed: chunk.Gone, Stderr: r.a.w.mask.text(string(chunk.Stderr)), Announced: true}, nil
+			return claude.Ending{
+				Exit: chunk.Exit, Killed: chunk.Gone, Stderr: r.a.w.mask.text(string(chunk.Stderr)),
+				Announced: true, Resumed: r.a.run.Resume != "",
+			}, nil
 		}
 	}
 }

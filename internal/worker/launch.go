@@ -30,6 +30,7 @@ func (a *attempt) launch(ctx context.Context, lines []job.Event) error {
 	a.run = job.Run{
 		ID: job.NewRunID(), JobID: a.job.ID, SandboxID: a.sandbox.ID, Attempt: a.id.Number, Phase: job.Intended,
 		IntendedAt: now, Deadline: now.Add(a.job.Spec.Timeout + overtime),
+		Session: a.session(), Resume: a.resume,
 	}
 	a.log = a.log.With("runId", a.run.ID)
 	if err := again(ctx, func() error { return a.w.rows.Intend(ctx, a.id, a.run) }); err != nil {

@@ -3,8 +3,6 @@ package worker
 import (
 	"slices"
 
-	"github.com/google/uuid"
-
 	"sandpiper/internal/claude"
 	"sandpiper/internal/job"
 )
@@ -14,7 +12,7 @@ func (a *attempt) options() claude.Options {
 	spec := a.job.Spec
 	policy, denied := narrowed(a.w.o.Policy, spec)
 	return claude.Options{
-		Model: spec.Model, SessionID: uuid.NewString(), MaxTurns: spec.MaxTurns,
+		Model: spec.Model, SessionID: a.run.Session, Resume: a.run.Resume, MaxTurns: spec.MaxTurns,
 		SystemPrompt: spec.SystemPrompt, AppendSystemPrompt: spec.AppendSystemPrompt,
 		Policy: policy, DisallowedTools: denied,
 	}

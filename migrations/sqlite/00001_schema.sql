@@ -33,6 +33,8 @@ CREATE TABLE jobs (
   sandbox_id       TEXT    NOT NULL DEFAULT '',
   sandbox_named    INTEGER NOT NULL DEFAULT 0 CHECK (sandbox_named IN (0, 1)), -- the caller named it
   conversation_id  TEXT    NOT NULL DEFAULT '',
+  continues        INTEGER NOT NULL DEFAULT 0 CHECK (continues IN (0, 1)), -- it goes on with an earlier job's conversation
+  session_id       TEXT    NOT NULL DEFAULT '', -- of the command: what the next job of the conversation resumes; '' = nothing was said
   batch_id         TEXT    NOT NULL DEFAULT '',
   custom_id        TEXT    NOT NULL DEFAULT '',
   retry_of         TEXT    NOT NULL DEFAULT '',
@@ -56,6 +58,8 @@ CREATE INDEX jobs_overdue ON jobs (priority, pushed_at, run_after) WHERE state =
 CREATE INDEX jobs_waiting ON jobs (sandbox_id, priority, run_after, number) WHERE state = 'queued' AND sandbox_id <> '';
 CREATE INDEX jobs_state   ON jobs (state, number);
 CREATE INDEX jobs_user    ON jobs (tenant, user_id, number);
+CREATE INDEX jobs_talk    ON jobs (conversation_id, number);
+CREATE INDEX jobs_sandbox ON jobs (sandbox_id, number) WHERE sandbox_id <> '';
 CREATE INDEX jobs_batch   ON jobs (batch_id, number) WHERE batch_id <> '';
 
 CREATE TABLE inputs (
@@ -91,6 +95,8 @@ CREATE TABLE runs (
   sandbox_id  TEXT    NOT NULL,
   attempt     INTEGER NOT NULL, -- that intended it
   phase       TEXT    NOT NULL CHECK (phase IN ('intended', 'launched', 'ended')),
+  session_id  TEXT    NOT NULL DEFAULT '', -- of the command: its own for each run
+  resume_id   TEXT    NOT NULL DEFAULT '', -- the session that it goes on with; '' = it begins a conversation
   read_offset INTEGER NOT NULL DEFAULT 0, -- bytes of its output that are stored as events
   usage       BLOB    NOT NULL DEFAULT x'', -- JSON: tokens per model, seen so far
   deadline_at INTEGER NOT NULL DEFAULT 0,

@@ -16,7 +16,7 @@ type Fixture struct {
 func Run(t *testing.T, f Fixture) {
 	for _, part := range [][]fact{
 		submitFacts, claimFacts, fenceFacts, appendFacts, finishFacts, cancelFacts,
-		sandboxFacts, dispatchFacts, readFacts, newsFacts, houseFacts, racingFacts, randomFacts,
+		sandboxFacts, dispatchFacts, readFacts, newsFacts, houseFacts, racingFacts, randomFacts, conversationFacts,
 	} {
 		for _, tc := range part {
 			t.Run(tc.name, func(t *testing.T) {
