@@ -76,7 +76,9 @@ func TestACallerHasALimitOfStreamsOfAllKinds(t *testing.T) {
 
 	leave() // the one that waits
 	<-left
-	free := func(userID string) bool { return h.handshakeStatus("/ws?userId="+userID) == http.StatusSwitchingProtocols }
+	free := func(userID string) bool {
+		return h.handshakeStatus("/ws?userId="+userID) == http.StatusSwitchingProtocols
+	}
 	eventually(t, "its place is free again", func() bool { return free("ann") })
 	first.CloseNow()
 	bobs.CloseNow()
