@@ -54,7 +54,7 @@ func eachSandbox(t *testing.T, test func(t *testing.T, s *sandbox)) {
 	}
 }
 
-func newSandbox(t *testing.T, server *localdaytona.Server, key string, walls bool) *sandbox {
+func newSandbox(t testing.TB, server *localdaytona.Server, key string, walls bool) *sandbox {
 	t.Helper()
 	s := &sandbox{t: t, walls: walls, box: &box{t: t, home: run.DefaultHome, name: rand.Text()}}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -76,6 +76,7 @@ marked() {
     p=${file#/proc/} p=${p%/environ}
     [[ ${CHAIN-} != *" $p "* ]] && fields "$p" && ! dead "$p" && MARKED+=("$p")
   done < <(exec grep -lzxFs -- "SANDPIPER_RUN=$id" /proc/[0-9]*/environ)
+  wait $! # its output ends a moment before it does, and the sweep would take it for a remain and wait for it
   ((${#MARKED[@]} > 0))
 }
 

@@ -14,7 +14,7 @@ state=running code=- size=0
 # left: there is time left, in LEFT, in seconds as read takes them.
 left() {
   LEFT=$((until - ${EPOCHREALTIME/[.,]/}))
-  ((LEFT > 0)) && LEFT=$((LEFT / 1000000)).$(printf %06d $((LEFT % 1000000)))
+  ((LEFT > 0)) && printf -v LEFT '%d.%06d' $((LEFT / 1000000)) $((LEFT % 1000000))
 }
 
 # over: there is an exit code, or no process of the run. A keeper that ends between two looks has left its exit code.
@@ -31,7 +31,8 @@ await() {
   local line pos now
   exec {out}< out
   # dd moves the position of the file that it shares with this shell, and copies nothing.
-  dd skip="$offset" iflag=skip_bytes count=0 <&"$out"
+  ((offset == 0)) || dd skip="$offset" iflag=skip_bytes count=0 <&"$out"
+  [[ -e exit ]] || family # the sweep needs it, and now there is time
   until IFS= read -r line <&"$out"; do
     over && return
     left || return
@@ -85,9 +86,13 @@ clean() {
 
 tell() {
   printf 'sandpiper-follow %s %s %s\n%s\n' "$state" "$code" "$size" "$PWD/out"
-  ((size > offset)) && tail -c "+$((offset + 1))" out | head -c "$max" | base64 -w0
+  if ((size > offset && offset == 0)); then
+    head -c "$max" out | base64 -w0
+  elif ((size > offset)); then
+    tail -c "+$((offset + 1))" out | head -c "$max" | base64 -w0
+  fi
   printf '\n'
-  [[ $state == ended* || $state == gone* ]] && tail -c 65536 err | base64 -w0
+  [[ $state == ended* || $state == gone* ]] && [[ -s err ]] && tail -c 65536 err | base64 -w0
   printf '\n.\n'
 }
 
