@@ -112,9 +112,11 @@ func New(r rows, s sandboxes, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	known := newMask(o.Secrets)
+	o.Log = known.logger(o.Log)
 	return &Worker{
 		rows: r, boxes: s, o: o, api: api,
-		mask:   newMask(o.Secrets),
+		mask:   known,
 		checks: newChecks(),
 		held:   newHeld(),
 		slots:  make(chan struct{}, o.Slots),

@@ -67,7 +67,7 @@ var answers = map[string]struct {
 	"a refusal":                 {scripted.Refusal(), spent(permanent("REFUSED")), 0},
 	"the limit of tokens":       {scripted.MaxTokens("cut"), spent(permanent("MAX_TOKENS")), 0},
 	"an empty answer":           {scripted.Empty(), spent(operator("EMPTY_RESULT")), 0},
-	"tool calls without an end": {scripted.Tool("Bash", map[string]string{"command": "echo x", "description": "x"}), spent(permanent("MAX_TURNS")), 100},
+	"tool calls without an end": {scripted.Tool("Bash", map[string]string{"command": "echo x", "description": "x"}), spent(permanent("MAX_TURNS")), 5},
 }
 
 // TestOutcomes: every failure of the API that can be made here ends in the class that was measured. All in one house.
@@ -77,7 +77,7 @@ func TestOutcomes(t *testing.T) {
 	h.model.Handle(func(r scripted.Request) scripted.Answer { return answers[caseOf(r)].answer })
 	ids := map[string]string{} // :: case → job
 	for name := range answers {
-		ids[name] = h.submit(t, client.Submit{UserID: fmt.Sprintf("user%d", len(ids)%4), Input: "[[" + name + "]]"})
+		ids[name] = h.submit(t, client.Submit{UserID: fmt.Sprintf("user%d", len(ids)%4), Input: "[[" + name + "]]", MaxTurns: 5})
 	}
 	for name, tc := range answers {
 		t.Run(name, func(t *testing.T) {
