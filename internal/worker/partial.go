@@ -1,8 +1,6 @@
 package worker
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"sandpiper/internal/claude"
@@ -17,9 +15,8 @@ import (
 // whoever takes a run over reads it again and holds the same.
 type pieces struct {
 	mask   mask
-	known  []string // secrets
-	text   string   // not shown yet
-	result bool     // the last line was read: nothing follows
+	text   string // not shown yet
+	result bool   // the last line was read: nothing follows
 }
 
 // pieces are nil for a job that did not ask for partial events.
@@ -27,8 +24,7 @@ func (w *Worker) pieces(spec job.Spec) *pieces {
 	if !spec.Stream {
 		return nil
 	}
-	known := slices.DeleteFunc(slices.Clone(w.o.Secrets), func(s string) bool { return len(s) < shortest })
-	return &pieces{mask: w.mask, known: known}
+	return &pieces{mask: w.mask}
 }
 
 // hear takes the text of an item.
@@ -51,7 +47,7 @@ func (p *pieces) show() []job.Event {
 	}
 	n := len(p.text)
 	if !p.result {
-		n = harmless(p.text, p.known)
+		n = p.mask.search.harmless(p.text)
 	}
 	text := p.mask.text(p.text[:n])
 	if p.text = p.text[n:]; text == "" {
@@ -60,30 +56,51 @@ func (p *pieces) show() []job.Event {
 	return []job.Event{{At: time.Now(), Type: job.EventPartial, Data: text}}
 }
 
-// harmless is how much of text holds secrets only whole: what follows may be the beginning of one.
-func harmless(text string, known []string) int {
-	n := len(text)
-	for _, secret := range known {
-		n = min(n, len(text)-opening(text, secret))
+// window is how far from its end a text is searched for the beginning of a secret: longer than any form of one.
+const window = 16 << 10
+
+// harmless is how much of text holds secrets only whole, in whatever form: what follows may be the beginning of one.
+func (s *search) harmless(text string) int {
+	n, from := len(text), max(0, len(text)-window)
+	for at := from; at < n; at++ {
+		if s.any[text[at]] && s.runsOut(text, at) {
+			n = at
+		}
 	}
 	for again := true; again; { // a whole secret that reaches over n must not be cut either
 		again = false
-		for _, secret := range known {
-			from := max(0, n-len(secret)+1)
-			if at := strings.Index(text[from:], secret); at >= 0 && from+at < n {
-				n, again = from+at, true
+		for at := from; at < n && !again; at++ {
+			if s.any[text[at]] && s.longest(text, at, &s.first) > n {
+				n, again = at, true
 			}
 		}
 	}
 	return n
 }
 
-// opening is how many bytes at the end of text begin the secret and are not all of it.
-func opening(text, secret string) int {
-	for n := min(len(secret)-1, len(text)); n > 0; n-- {
-		if strings.HasSuffix(text, secret[:n]) {
-			return n
+// runsOut reports whether a form that begins at text[at] goes on behind the end of text.
+func (s *search) runsOut(text string, at int) bool {
+	for i := range s.forms {
+		if s.forms[i].runsOut(text, at) {
+			return true
 		}
 	}
-	return 0
+	return false
+}
+
+func (f *form) runsOut(text string, at int) bool {
+	for place := 0; place < len(f.places); {
+		if at >= len(text) {
+			return true
+		}
+		n, next := f.step(text, at, place)
+		if next == 0 && place > 0 {
+			n, next = 0, f.gap(text, at, place)
+		}
+		if next == 0 { // or in the middle of an escape
+			return (text[at] == '\\' || text[at] == '%') && len(text)-at < 2*mostBackslashes
+		}
+		place, at = place+n, next
+	}
+	return false
 }

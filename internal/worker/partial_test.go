@@ -45,6 +45,9 @@ func TestASecretInPiecesIsMasked(t *testing.T) {
 		"one that was cut and never ended": {[]string{"key: sk-a", " is not it"}, "key: sk-a is not it"},
 		"one at the very end":              {[]string{"sk-ant-", "secret"}, "[secret]"},
 		"the beginning of one at the end":  {[]string{"yes"}, "yes"},
+		"in base64, byte by byte":          {strings.Split("c2stYW50LXNlY3JldA==.", ""), "[secret]==" + "."},
+		"escaped, in two":                  {[]string{`sk-ant\u00`, `2dsecret.`}, "[secret]."},
+		"over two lines":                   {[]string{"sk-ant\n", "-secret."}, "[secret]."},
 		"none":                             {[]string{"The ans", "wer is 4."}, "The answer is 4."},
 	} {
 		t.Run(name, func(t *testing.T) {
