@@ -82,7 +82,7 @@ func TestACallerHasALimitOfStreamsOfAllKinds(t *testing.T) {
 	eventually(t, "its place is free again", func() bool { return free("ann") })
 	first.CloseNow()
 	bobs.CloseNow()
-	eventually(t, "the places of sockets are free again", func() bool { return free("ann") && free("ann") })
+	eventually(t, "the place of a socket is free again", func() bool { return free("bob") && free("ann") })
 }
 
 func TestTheProcessHasALimitOfStreams(t *testing.T) {
