@@ -32,7 +32,7 @@ const goodbye = time.Second
 // run sends events until ctx ends, the client leaves, or one of them fails. The socket stays open after done: the
 // next job of a user comes on the same one.
 func (f *feed) run(ctx context.Context) {
-	reading, hangUp := context.WithCancel(context.WithoutCancel(ctx)) // its end cuts the connection
+	reading, hangUp := context.WithCancel(context.WithoutCancel(ctx))  // its end cuts the connection
 	context.AfterFunc(ctx, func() { time.AfterFunc(goodbye, hangUp) }) // also while a write waits for its client
 	var reader sync.WaitGroup
 	reader.Go(func() { f.read(reading) })
