@@ -213,10 +213,12 @@ func (unreadable) Stream(context.Context, auth.Caller, store.Scope, int64, int) 
 // closing reads until the server closes, and returns how it did and how many messages came before.
 func closing(t *testing.T, conn *websocket.Conn, pause time.Duration) (end websocket.CloseError, messages int64) {
 	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute) // a socket that stays open fails the test, and soon
+	defer stop()
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for ; ; messages++ {
-		if _, _, err := conn.Read(t.Context()); asClose(err, &end) {
+		if _, _, err := conn.Read(ctx); asClose(err, &end) {
 			return end, messages
 		} else if err != nil {
 			t.Fatal(err)
@@ -236,14 +238,15 @@ func TestASocketWhoseEventsCannotBeReadIsClosed(t *testing.T) {
 }
 
 func TestAClientThatReadsTooSlowlyIsToldToComeBack(t *testing.T) {
-	h := newHouse(t, func(_ *httpapi.Deps, o *httpapi.Options) { o.WriteWait = 5 * time.Millisecond })
+	// A message of this reader takes some 10 ms, far below the limit of one write; a batch takes many times the limit.
+	h := newHouse(t, func(_ *httpapi.Deps, o *httpapi.Options) { o.WriteWait = 100 * time.Millisecond })
 	c := storetest.Claimed(t, h.store)
 	after := c.Job.LastSeq
 	for range 30 {
 		after = h.writeBig(c, after, 10)
 	}
 	query := "?jobId=" + c.Job.ID + "&after="
-	end, seen := closing(t, h.dial(fmt.Sprint(query, c.Job.LastSeq)), time.Millisecond)
+	end, seen := closing(t, h.dial(fmt.Sprint(query, c.Job.LastSeq)), 10*time.Millisecond)
 	if seen += c.Job.LastSeq; end.Code != httpapi.CloseSlow.Code || end.Reason != httpapi.CloseSlow.Reason || seen >= after {
 		t.Errorf("closed with %v after %d of %d messages, want %v", end, seen, after, httpapi.CloseSlow)
 	}
