@@ -70,6 +70,7 @@ func newHouse(t testing.TB, change ...func(*httpapi.Deps, *httpapi.Options)) *ho
 	server := httpapi.New(d, o)
 	h.stop = running(t, func(ctx context.Context) error { return server.Run(ctx, ln) })
 	transport := &http.Transport{}
+	transport.DialContext = smallBuffer
 	h.http = &http.Client{Transport: transport}
 	t.Cleanup(transport.CloseIdleConnections)
 	return h
@@ -257,10 +258,19 @@ func (h *house) stored() (jobs, sandboxes int) {
 	return len(all), len(boxes)
 }
 
+// smallBuffer connects a client whose kernel reads little ahead of it: some would take 32 MiB, and no reader would be slow.
+func smallBuffer(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err == nil {
+		err = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	}
+	return conn, err
+}
+
 // dial opens a WebSocket that is cut when the test ends.
 func (h *house) dial(query string) *websocket.Conn {
 	h.t.Helper()
-	conn, res, err := websocket.Dial(h.t.Context(), "ws"+strings.TrimPrefix(h.url, "http")+"/ws"+query, nil)
+	conn, res, err := websocket.Dial(h.t.Context(), "ws"+strings.TrimPrefix(h.url, "http")+"/ws"+query, &websocket.DialOptions{HTTPClient: h.http})
 	if err != nil {
 		h.t.Fatalf("dial %s: %v (%v)", query, err, res)
 	}
