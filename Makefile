@@ -13,7 +13,7 @@ override USER_ID := $(value USER_ID)
 
 .DEFAULT_GOAL := help
 layers := test-snapshot test-claude test-session test-api test-e2e
-.PHONY: help run build test $(layers) check bench fuzz stop clean
+.PHONY: help run long build test $(layers) check bench fuzz stop clean
 
 help: ## this list
 	@echo "Sandpiper runs Claude Code prompts as durable jobs in sandboxes."
@@ -51,6 +51,9 @@ check: ## vet, gofumpt and staticcheck
 
 bench: ## speed and memory, beside baselines of the same run; BENCH=… chooses, BENCHTIME=10x
 	@scripts/bench.sh
+
+long: ## the long forms of two tests: 500 hostile prompts, 200 jobs at once
+	@scripts/test.sh -run 'Hostile|ManyJobs' ./test/e2e -args -prompts 500 -jobs 200
 
 fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh

@@ -133,7 +133,7 @@ func (h *House) openAddress(context.Context) (err error) {
 
 func (h *House) openClaude(ctx context.Context, progress io.Writer) (err error) {
 	switch {
-	case !h.cfg.LocalDaytona():
+	case !h.cfg.LocalDaytona(), h.cfg.Noop():
 		return nil
 	case h.cfg.Claude != "":
 		h.claude, err = filepath.Abs(h.cfg.Claude)

@@ -164,7 +164,7 @@ func (h *House) openWorker(ctx context.Context) error {
 	})
 	name := "worker_" + job.NewToken()
 	o := worker.Options{
-		Name: name, Slots: h.cfg.Concurrency, Lease: lease, BaseURL: h.baseURL(), Offline: h.cfg.OfflineModel(),
+		Name: name, Slots: h.cfg.Concurrency, Lease: lease, BaseURL: h.baseURL(), Offline: h.cfg.OfflineModel(), Noop: h.cfg.Noop(),
 		Policy:  claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
 		Secrets: []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal()},
 		Retries: h.cfg.Retries, News: h.listen(), Metrics: h.metrics, Log: h.log,

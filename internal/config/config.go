@@ -49,6 +49,8 @@ type Config struct {
 	Retries     int    `env:"SANDPIPER_CLAUDE_RETRIES" envDefault:"2" doc:"how often the command asks the model API again by itself, 0 to 15, before the job goes back to the queue"`
 	Isolation   string `env:"SANDPIPER_ISOLATION" envDefault:"auto" doc:"auto: local sandboxes use bubblewrap where it works; none: they never do"`
 
+	Executor string `env:"SANDPIPER_EXECUTOR" envDefault:"sandbox" doc:"sandbox; or noop, for load tests: no sandbox and no command, the answer is the input padded to 1,024 bytes"`
+
 	LogFormat string `env:"LOG_FORMAT" doc:"text or json" default:"text on a terminal, else json"`
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 }
@@ -93,6 +95,9 @@ func (c Config) OfflineModel() bool { return !c.AnthropicKey.Set() && c.Anthropi
 // EmbeddedRedis reports whether Redis lives in this process.
 func (c Config) EmbeddedRedis() bool { return !c.RedisURL.Set() }
 
+// Noop reports whether jobs are answered without a sandbox, for load tests.
+func (c Config) Noop() bool { return c.Executor == "noop" }
+
 // HostList is Hosts, split.
 func (c Config) HostList() []string {
 	return strings.FieldsFunc(c.Hosts, func(r rune) bool { return r == ',' || r == ' ' })
@@ -116,6 +121,7 @@ func (c Config) validate(role Role) []error {
 	check("SANDPIPER_CONCURRENCY", within(c.Concurrency, 1, 10_000))
 	check("SANDPIPER_CLAUDE_RETRIES", within(c.Retries, 0, 15))
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
+	check("SANDPIPER_EXECUTOR", oneOf(c.Executor, "sandbox", "noop"))
 	check("LOG_FORMAT", oneOf(c.LogFormat, "", "text", "json"))
 	check("LOG_LEVEL", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
 	if !c.DaytonaKey.Set() && c.DaytonaURL != "" {

@@ -71,6 +71,9 @@ func (a *attempt) steps(ctx, final context.Context) (decision, error) {
 	if a.prior != nil && a.prior.Phase != job.Ended {
 		return a.takeOver(ctx, final)
 	}
+	if a.w.o.Noop {
+		return a.noop(ctx)
+	}
 	if err := a.say(ctx, claude.JobStarted); err != nil {
 		return decision{}, err
 	}

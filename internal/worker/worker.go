@@ -55,6 +55,7 @@ type Options struct {
 
 	BaseURL string        // the Messages API, as a sandbox reaches it; "" is the CLI's own
 	Offline bool          // the offline model answers: runs cost nothing
+	Noop    bool          // no sandbox and no command, for load tests: see noop
 	Policy  claude.Policy // which tools a run has
 	Secrets []string      // masked in everything that comes out of a sandbox
 
@@ -249,7 +250,7 @@ func (w *Worker) work(drain context.Context, o offer) {
 func (w *Worker) claim(ctx context.Context, o offer) (store.Claimed, error) {
 	q := store.Claim{
 		JobID: o.jobID, Worker: w.o.Name, Token: job.NewToken(), Lease: w.o.Lease, TakeOver: o.takeOver,
-		Fresh: w.boxes.Fresh(),
+		Fresh: w.fresh(),
 	}
 	c, err := w.rows.Claim(ctx, q)
 	if err != nil && !errors.Is(err, job.ErrNotClaimable) && !errors.Is(err, job.ErrNotFound) && ctx.Err() == nil {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -9,6 +10,12 @@ import (
 
 	"sandpiper/client"
 	"sandpiper/internal/offline/scripted"
+)
+
+// How much the two long tests do: `make test` takes the defaults, `make long` the whole.
+var (
+	hostilePrompts = flag.Int("prompts", 100, "hostile prompts, at least 100")
+	jobsAtOnce     = flag.Int("jobs", 50, "jobs at once")
 )
 
 // pieces are what has broken prompts elsewhere.
@@ -43,7 +50,7 @@ func hostile(i int) string {
 
 // TestHostilePromptsReachTheModelByteForByte through the API, SQL, the sandbox and the real command.
 func TestHostilePromptsReachTheModelByteForByte(t *testing.T) {
-	const prompts = 100
+	prompts := *hostilePrompts
 	h := open(t, "SANDPIPER_CONCURRENCY=3")
 	var mu sync.Mutex
 	asked := map[string]int{} // :: prompt as the model received it → how often
@@ -78,9 +85,9 @@ func TestHostilePromptsReachTheModelByteForByte(t *testing.T) {
 	}
 }
 
-// TestFiftyJobsOfFiveUsers at once: each its own answer, each in a sandbox of its own user.
-func TestFiftyJobsOfFiveUsers(t *testing.T) {
-	const jobs, users = 50, 5
+// TestManyJobsOfFiveUsers at once: each its own answer, each in a sandbox of its own user.
+func TestManyJobsOfFiveUsers(t *testing.T) {
+	jobs, users := *jobsAtOnce, 5
 	h := open(t, "SANDPIPER_CONCURRENCY=8")
 	h.model.Handle(func(r scripted.Request) scripted.Answer { return scripted.Text("answer to " + r.Prompt()) })
 	var wg sync.WaitGroup
