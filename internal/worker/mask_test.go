@@ -165,10 +165,7 @@ func survives(text, secret string) string {
 
 func TestNoFormOfASecretSurvives(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		secret := secrets.Draw(t, "secret")
-		if strings.Contains(masked, secret) {
-			t.Skip("the mask itself")
-		}
+		secret := secrets.Filter(func(s string) bool { return !strings.Contains(masked, s) }).Draw(t, "secret")
 		m := newMask([]string{secret, secrets.Draw(t, "another")})
 		for name, text := range written(surroundings.Draw(t, "before"), secret, surroundings.Draw(t, "after")) {
 			clean := m.text(text)
