@@ -100,7 +100,7 @@ func leave(house *boot.House) error {
 	left, err := house.Leave(ctx)
 	err = errors.Join(err, house.Close())
 	if err == nil && left.Running > 0 {
-		fmt.Fprintf(os.Stderr, "sandpiper: stopped; %d running in sandboxes go on, and the next `sandpiper up` follows them; `sandpiper stop` ends them\n", left.Running)
+		fmt.Fprintf(os.Stderr, "sandpiper: stopped. Prompts that go on in their sandboxes: %d. The next `sandpiper up` follows them to their end; `sandpiper stop` ends them now.\n", left.Running)
 	}
 	return err
 }
