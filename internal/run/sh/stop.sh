@@ -14,9 +14,10 @@ if alive "$COMMAND" "$COMMAND_START"; then
   while alive "$COMMAND" "$COMMAND_START" && ((${EPOCHREALTIME/[.,]/} < until)); do nap 0.02; done
   alive "$COMMAND" "$COMMAND_START" && kill -KILL "$COMMAND"
 fi
-# The keeper writes the exit code in a moment; it is worth waiting for.
-for try in {1..100}; do
-  [[ ! -e exit ]] && alive "$KEEPER" "$KEEPER_START" && [[ -n $COMMAND ]] && ! alive "$COMMAND" "$COMMAND_START" || break
+# The keeper writes the exit code a moment after the command's death, which comes a moment after the kill: both are worth
+# waiting for, or the sweep would end the keeper first.
+for try in {1..200}; do
+  [[ ! -e exit ]] && [[ -n $COMMAND ]] && alive "$KEEPER" "$KEEPER_START" || break
   nap 0.01
 done
 exec {turn}>> sweep.lock
