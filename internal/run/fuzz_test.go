@@ -1,6 +1,8 @@
 package run_test
 
 import (
+	"bytes"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +33,37 @@ func FuzzArguments(f *testing.F) {
 		want := []string{argument, "last", value, ""}
 		if got := strings.Split(string(out), "\x00"); !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q (stderr %q)", got, want, last.Stderr)
+		}
+	})
+}
+
+// FuzzFollow: whatever a run writes, in two pieces and to both of its outputs, a follower reads it back byte for byte
+// through the real scripts, and once again from any line's end.
+func FuzzFollow(f *testing.F) {
+	for _, text := range hostile {
+		f.Add([]byte(text), []byte("sandpiper-follow ended 0 4\n/out\n\n\n.\n"), []byte(text))
+	}
+	f.Add([]byte("{\"type\":\"result\"}\n\x00\n\xe2\x98"), []byte("\x82\n\r\n"), []byte("\n.\n"))
+	f.Fuzz(func(t *testing.T, first, second, stderr []byte) {
+		b := newBox(t)
+		for name, content := range map[string][]byte{"first": first, "second": second, "stderr": stderr} {
+			if err := os.WriteFile(b.note(name), content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l := b.started(b.launch("cat ~/notes/first; cat ~/notes/stderr >&2; cat ~/notes/second"))
+		want := slices.Concat(first, second)
+		out, last := b.followed(l.RunID)
+		if !bytes.Equal(out, want) || !last.Ended {
+			t.Errorf("got %q, want %q", out, want)
+		}
+		if !bytes.HasSuffix(stderr, last.Stderr) || len(last.Stderr) == 0 && len(stderr) > 0 {
+			t.Errorf("got stderr %q, want the end of %q", last.Stderr, stderr)
+		}
+		from := int64(bytes.IndexByte(want, '\n') + 1)
+		again, err := run.Follow(t.Context(), b, l.RunID, from, 0)
+		if err != nil || !bytes.Equal(again.Data, want[from:]) {
+			t.Errorf("behind %d: %q, %v, want %q", from, again.Data, err, want[from:])
 		}
 	})
 }
