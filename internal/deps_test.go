@@ -133,7 +133,11 @@ var rooms = []room{
 	{"internal/bus", "news over Redis", []arrow{
 		{"internal/job", "news"},
 	}},
+	{"internal/config", "the environment, read once", []arrow{
+		{"internal/queue/redisurl", "a wrong REDIS_URL is named with every other fault"},
+	}},
 	{"internal/queue/redisurl", "the forms of REDIS_URL", nil},
+	{"internal/redistest", "real Redis servers for tests", nil},
 	{"internal/localdaytona", "a Daytona on this machine", []arrow{
 		{"internal/localdaytona/daemon", "what runs inside its sandboxes"},
 	}},
@@ -147,7 +151,6 @@ var rooms = []room{
 	}},
 	{"internal/offline/realcli", "finds the real command for tests", nil},
 	{"internal/offline/messages", "the wire form of the Messages API", nil},
-	{"internal/config", "the environment, read once", nil},
 	{"internal/auth", "who asks", nil},
 	{"internal/job", "the words of the domain", nil},
 	{"scripts/claude", "installs the pinned claude before the tests, without building the house", []arrow{
@@ -167,7 +170,7 @@ type foreign struct {
 var modules = []foreign{
 	{"github.com/hibiken/asynq", "a task is a hint; no other room may believe it", []string{"internal/queue"}},
 	{"github.com/alicebob/miniredis/v2", "the Redis of a machine without one", []string{"internal/queue"}},
-	{"github.com/redis/go-redis/v9", "hints and news; nothing that must not be lost", []string{"internal/queue", "internal/queue/redisurl", "internal/bus"}},
+	{"github.com/redis/go-redis/v9", "hints and news; nothing that must not be lost", []string{"internal/queue", "internal/queue/redisurl", "internal/bus", "internal/redistest"}},
 	{"modernc.org/sqlite", "the truth has one door, and the door has fences", []string{"internal/store"}},
 	{"github.com/pressly/goose/v3", "the schema moves in numbered steps", []string{"internal/store"}},
 	{"github.com/labstack/echo/v4", "no other room knows HTTP requests", []string{"internal/httpapi"}},

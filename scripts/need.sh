@@ -12,6 +12,7 @@ have curl || missing+=(curl)               # the https preflight, in a sandbox
 have nslookup || missing+=(bind9-dnsutils) # the dns preflight, in a sandbox
 have ps || missing+=(procps)
 have jq || missing+=(jq)                   # the tool policy allows it, and a local sandbox has what this machine has
+have redis-server || missing+=(redis-server) # tests start their own, on free ports
 [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || missing+=(ca-certificates)
 
 for tool in go git node npm; do
@@ -26,4 +27,11 @@ have apt-get || die "missing: ${missing[*]} (names of Debian packages; there is 
 step "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq >&2
+# Debian starts a server when it installs one. Tests need none of this machine's: policy-rc.d (invoke-rc.d(8)) says no to
+# that, for as long as we install and only where the machine has no policy of its own.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+	trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+	printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+	chmod +x /usr/sbin/policy-rc.d
+fi
 $install -qq >/dev/null </dev/null

@@ -1,5 +1,6 @@
 // Package config reads the configuration from the environment, once, and lists every fault of it at once. It is a
-// leaf: every default stands in a struct tag here and nowhere else, and docs/config.md is made from those tags.
+// leaf, but for the forms of REDIS_URL: every default stands in a struct tag here and nowhere else, and docs/config.md is
+// made from those tags.
 package config
 
 import (
@@ -12,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"sandpiper/internal/queue/redisurl"
 )
 
 // Role is which program reads the configuration: they differ in what they must be given.
@@ -31,7 +34,7 @@ type Config struct {
 	Hosts string `env:"SANDPIPER_HOSTS" doc:"comma list of host names, besides loopback, under which the API may be called and from whose pages a browser may call it"`
 
 	DatabaseURL Secret `env:"DATABASE_URL" doc:"sqlite:PATH; a SQLite file under the data directory when unset; postgres:// comes with the next version"`
-	RedisURL    Secret `env:"REDIS_URL" doc:"redis:// or rediss://; embedded when unset"`
+	RedisURL    Secret `env:"REDIS_URL" doc:"embedded when unset. One server: redis://[user:password@]host[:port][/db]. Behind Sentinels: redis://host:port[/db]?master_name=NAME&addr=host2:port2, a user and a password before the host being the Sentinels', those of the servers the parameters username and password. A Cluster: redis://[user:password@]host:port?addr=host2:port2&addr=host3:port3, a single endpoint being named twice. rediss:// is each of these with TLS; ca_file=PATH names the authorities to believe, skip_verify=true believes anybody. Its maxmemory-policy must be noeviction"`
 
 	DaytonaKey    Secret `env:"DAYTONA_API_KEY" doc:"key of the Daytona API; alone it means the hosted platform; unset, with no URL, sandboxes are local"`
 	DaytonaURL    string `env:"DAYTONA_API_URL" doc:"base URL of the Daytona API, with its /api" default:"https://app.daytona.io/api with a key, else the local Daytona"`
@@ -115,7 +118,7 @@ func (c Config) validate(role Role) []error {
 	check("SANDPIPER_MODEL_ADDR", validAddr(c.ModelAddr, true))
 	check("DAYTONA_API_URL", validURL(c.DaytonaURL, "http", "https"))
 	check("ANTHROPIC_BASE_URL", validURL(c.AnthropicURL, "http", "https"))
-	check("REDIS_URL", validURL(c.RedisURL.Reveal(), "redis", "rediss"))
+	check("REDIS_URL", validRedis(c.RedisURL))
 	check("DATABASE_URL", validDatabase(c.DatabaseURL.Reveal(), role))
 	check("SANDPIPER_CLAUDE", validFile(c.Claude))
 	check("SANDPIPER_CONCURRENCY", within(c.Concurrency, 1, 10_000))
@@ -175,6 +178,15 @@ func validURL(raw string, schemes ...string) error {
 		return fmt.Errorf("must be a URL that starts with %s://", strings.Join(schemes, ":// or "))
 	}
 	return nil
+}
+
+// validRedis does not repeat the value, which may hold a password.
+func validRedis(url Secret) error {
+	if !url.Set() {
+		return nil
+	}
+	_, err := redisurl.Parse(url.Reveal())
+	return err
 }
 
 func validDatabase(raw string, role Role) error {

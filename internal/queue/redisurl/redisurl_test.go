@@ -2,11 +2,20 @@ package redisurl_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
 	"sandpiper/internal/queue/redisurl"
+	"sandpiper/internal/redistest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestParseTakesTheFormsOfOneServer(t *testing.T) {
 	for url, want := range map[string]struct {
@@ -34,10 +43,89 @@ func TestParseTakesTheFormsOfOneServer(t *testing.T) {
 	}
 }
 
+func TestParseTakesTheFormOfSentinels(t *testing.T) {
+	o, err := redisurl.Parse("rediss://watcher:w@10.0.0.1:26379/3?master_name=house&addr=10.0.0.2:26379&username=me&password=p%40ss")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(o.Addrs, []string{"10.0.0.1:26379", "10.0.0.2:26379"}) || o.MasterName != "house" || o.DB != 3 || o.TLSConfig == nil {
+		t.Errorf("Parse = %v of %q, database %d, TLS %v", o.Addrs, o.MasterName, o.DB, o.TLSConfig != nil)
+	}
+	if o.SentinelUsername != "watcher" || o.SentinelPassword != "w" || o.Username != "me" || o.Password != "p@ss" {
+		t.Errorf("sentinels %q %q, servers %q %q", o.SentinelUsername, o.SentinelPassword, o.Username, o.Password)
+	}
+}
+
+func TestParseTakesTheFormOfACluster(t *testing.T) {
+	for url, want := range map[string][]string{
+		"redis://me:pw@10.0.0.1:7000?addr=10.0.0.2:7001&addr=10.0.0.3:7002": {"10.0.0.1:7000", "10.0.0.2:7001", "10.0.0.3:7002"},
+		"rediss://me:pw@one.example?addr=one.example:6379":                  {"one.example:6379", "one.example:6379"}, // one endpoint for all
+	} {
+		t.Run(url, func(t *testing.T) {
+			o, err := redisurl.Parse(url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(o.Addrs, want) || !o.IsClusterMode || o.Username != "me" || o.Password != "pw" {
+				t.Errorf("Parse = %v, cluster %v, %q %q", o.Addrs, o.IsClusterMode, o.Username, o.Password)
+			}
+		})
+	}
+}
+
+func TestEveryFormReachesItsRedis(t *testing.T) {
+	secure := redistest.StartTLS(t, "--requirepass", "p@ss")
+	address := strings.TrimPrefix(secure.URL(), "rediss://")
+	for name, tc := range map[string]struct {
+		url   string
+		there bool
+	}{
+		"a certificate that nobody vouches for":          {secure.URL(), false},
+		"one that its own file vouches for, no password": {secure.URL() + "?ca_file=" + secure.CA, false},
+		"the file and the password":                      {"rediss://:p%40ss@" + address + "?ca_file=" + secure.CA, true},
+		"nobody need vouch":                              {"rediss://:p%40ss@" + address + "?skip_verify=true", true},
+		"no TLS":                                         {"redis://:p%40ss@" + address, false},
+		"Sentinels":                                      {redistest.StartSentinels(t, 1).URL(), true},
+		"a Cluster":                                      {redistest.StartCluster(t).URL(), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := redisurl.Parse(tc.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := redis.NewUniversalClient(redisurl.Plain(o))
+			defer c.Close()
+			if err := c.Set(t.Context(), "key", "value", 0).Err(); (err == nil) != tc.there {
+				t.Errorf("set: %v, want it to work: %v", err, tc.there)
+			}
+		})
+	}
+}
+
+func TestACAThatCannotBeUsedIsNamed(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "hunter2.pem")
+	if err := os.WriteFile(empty, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, url := range map[string]string{
+		"no such file":   "rediss://host?ca_file=/no/hunter2",
+		"no certificate": "rediss://host?ca_file=" + empty,
+		"no TLS":         "redis://host?ca_file=" + empty,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := redisurl.Parse(url); !errors.Is(err, redisurl.ErrCA) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("Parse: %v, want ErrCA", err)
+			}
+		})
+	}
+}
+
 func TestAFaultNeverQuotesTheURL(t *testing.T) {
 	for _, url := range []string{
 		"", "localhost:6379", "http://:hunter2@host", "redis://:hunter2@host/x", "redis://:hun/ter2@host",
 		"redis://:hunter2%zz@host", "redis://:hunter2@host:port",
+		"redis://:hunter2@host?master_name=", "redis://:hunter2@host?master_name=m&addr=nowhere", "redis://:hunter2@host/1?addr=b:1",
+		"redis://:hunter2@host?addr=b", "redis://:hunter2@host?master=hunter2", "http://:hunter2@host?addr=b:1", "redis://:hunter2@host?%zz",
 	} {
 		_, err := redisurl.Parse(url)
 		if !errors.Is(err, redisurl.ErrURL) {

@@ -1,0 +1,74 @@
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Watched is a master and its replica under the eyes of Sentinels, who make the replica master when the master is gone
+// for a second.
+type Watched struct {
+	Master, Replica *Server
+	Sentinels       []*Server
+}
+
+// StartSentinels runs a Watched with so many Sentinels until t ends.
+func StartSentinels(t testing.TB, sentinels int, options ...string) *Watched {
+	t.Helper()
+	w := &Watched{Master: Start(t, options...)}
+	host, port, _ := net.SplitHostPort(w.Master.addr)
+	w.Replica = Start(t, append([]string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}, options...)...)
+	for range sentinels {
+		w.Sentinels = append(w.Sentinels, sentinel(t, host, port, sentinels/2+1))
+	}
+	for _, s := range w.Sentinels {
+		wait(t, "each sentinel knows the others and the replica", func() bool {
+			others, _ := s.do(t.Context(), "sentinel", "sentinels", "house")
+			replicas, _ := s.do(t.Context(), "sentinel", "replicas", "house")
+			known := fmt.Sprint(replicas)
+			return length(others) == sentinels-1 && length(replicas) == 1 && strings.Contains(known, "master-link-status ok")
+		})
+	}
+	return w
+}
+
+// URL is what REDIS_URL would be.
+func (w *Watched) URL() string { return "redis://" + seeds(w.Sentinels) + "master_name=house" }
+
+// sentinel runs one Sentinel, which keeps what it learns in its own configuration.
+func sentinel(t testing.TB, host, port string, quorum int) *Server {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := fmt.Sprintf("sentinel monitor house %s %s %d\nsentinel down-after-milliseconds house 1000\nsentinel failover-timeout house 5000\n", host, port, quorum)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{dir: t.TempDir(), options: redis.Options{}, addr: free(t)}
+	_, own, _ := net.SplitHostPort(s.addr)
+	s.args = []string{path, "--sentinel", "--bind", "127.0.0.1", "--port", own, "--dir", s.dir, "--logfile", "log"}
+	t.Cleanup(s.kill)
+	if !s.run(t) {
+		t.Fatalf("the sentinel does not start:\n%s", s.log())
+	}
+	return s
+}
+
+func length(reply any) int {
+	list, _ := reply.([]any)
+	return len(list)
+}
+
+// seeds are the addresses of all servers, as the beginning of a URL that has more to say.
+func seeds(servers []*Server) string {
+	text := servers[0].addr + "?"
+	for _, s := range servers[1:] {
+		text += "addr=" + s.addr + "&"
+	}
+	return text
+}
