@@ -57,12 +57,14 @@ func root() *cobra.Command {
   sandpiper run "a prompt"   runs one prompt through it, and prints the answer
   sandpiper jobs             lists what ran; sandpiper job ID shows one of them
   sandpiper doctor           looks whether what is configured works, and says what to do
+  sandpiper daytona          serves local sandboxes by itself, for several workers; sandpiper model the offline model
   sandpiper stop             ends everything that works in the data directory
 
 What can be set, is set by environment variables: docs/config.md lists them.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(),
-		doctorCommand(), checkCommand(), installCommand(), modelCommand(), versionCommand())
+		doctorCommand(), checkCommand(), daytonaCommand(), modelCommand(),
+		installCommand(), versionCommand())
 	return cmd
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 
@@ -26,7 +25,7 @@ func dataDir() (string, error) {
 func stopCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "stop",
-		Short: "End everything that works in the data directory: up, its sandboxes and their runs, the offline model",
+		Short: "End everything that works in the data directory: up or daytona, its sandboxes and their runs, the offline model",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := dataDir()
@@ -34,7 +33,8 @@ func stopCommand() *cobra.Command {
 				return err
 			}
 			s, err := boot.Stop(cmd.Context(), dir)
-			fmt.Printf("stopped in %s: up %s, sandboxes %d, offline model %s\n", dir, yes(s.Up), s.Sandboxes, yes(s.Model))
+			fmt.Printf("stopped in %s: up %s, local Daytona alone %s, sandboxes %d, offline model %s\n",
+				dir, yes(s.Up), yes(s.Daytona), s.Sandboxes, yes(s.Model))
 			return err
 		},
 	}
@@ -64,28 +64,6 @@ func installCommand() *cobra.Command {
 			return err
 		},
 	}
-}
-
-func modelCommand() *cobra.Command {
-	addr := "127.0.0.1:3987"
-	cmd := &cobra.Command{
-		Use:   "model",
-		Short: "Serve the offline model, a stand-in Messages API whose answers say that they are not Claude's",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if set := os.Getenv("SANDPIPER_MODEL_ADDR"); set != "" && !cmd.Flags().Changed("addr") {
-				addr = set
-			}
-			l, err := net.Listen("tcp", addr)
-			if err != nil {
-				return fmt.Errorf("open the offline model's port: %w", err)
-			}
-			fmt.Printf("the offline model answers at http://%s; point ANTHROPIC_BASE_URL there\n", l.Addr())
-			return boot.ServeModel(cmd.Context(), l)
-		},
-	}
-	cmd.Flags().StringVar(&addr, "addr", addr, "listen address; SANDPIPER_MODEL_ADDR says the same")
-	return cmd
 }
 
 func versionCommand() *cobra.Command {

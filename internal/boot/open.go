@@ -2,11 +2,8 @@ package boot
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,7 +15,6 @@ import (
 	"sandpiper/internal/dispatch"
 	"sandpiper/internal/httpapi"
 	"sandpiper/internal/job"
-	"sandpiper/internal/localdaytona"
 	"sandpiper/internal/pool"
 	"sandpiper/internal/queue"
 	"sandpiper/internal/queue/redisurl"
@@ -43,49 +39,19 @@ func (h *House) ports() ports { return ports{kept{filepath.Join(h.cfg.Data, "por
 func (h *House) openSandboxes(context.Context) error {
 	o := daytona.Options{URL: h.cfg.DaytonaURL, Key: h.cfg.DaytonaKey.Reveal(), Target: h.cfg.DaytonaTarget}
 	if h.cfg.LocalDaytona() {
-		key, err := h.localKey()
+		at, err := h.ports().listen("daytona", h.cfg.DaytonaAddr)
 		if err != nil {
 			return err
 		}
-		if h.localAt, err = h.ports().listen("daytona", h.cfg.DaytonaAddr); err != nil {
-			return err
-		}
-		h.closing(func() error { return ignoreClosed(h.localAt.Close()) })
-		h.local, err = localdaytona.New(localdaytona.Options{
-			Dir: localDir(h.cfg.Data), Key: key, Claude: h.claude, Isolation: h.cfg.Isolation,
-			Snapshot: snapshot.Name(), Workspace: workspace(), Log: h.log,
-		})
+		key, err := h.openLocal(at)
 		if err != nil {
 			return err
 		}
-		o.URL, o.Key, o.Target = "http://"+h.localAt.Addr().String()+"/api", key, "" // it is no region of a platform
+		o.URL, o.Key, o.Target = h.localURL(), key, "" // it is no region of a platform
 	}
 	h.platform, h.platformURL = daytona.New(o), o.URL
 	h.closing(func() error { h.platform.Close(); return nil })
 	return nil
-}
-
-// localDir is where the local Daytona keeps its sandboxes.
-func localDir(data string) string { return filepath.Join(data, "daytona") }
-
-// localKey is the key of the local Daytona: made once, kept where only we can read it.
-func (h *House) localKey() (string, error) {
-	path := filepath.Join(h.cfg.Data, "daytona.key")
-	if key, err := os.ReadFile(path); err == nil && len(key) > 0 {
-		return string(key), nil
-	}
-	raw := make([]byte, 24)
-	rand.Read(raw) // never fails (crypto/rand)
-	key := "dtn_local_" + base64.RawURLEncoding.EncodeToString(raw)
-	return key, os.WriteFile(path, []byte(key), 0o600)
-}
-
-func workspace() []localdaytona.WorkspaceEntry {
-	var entries []localdaytona.WorkspaceEntry
-	for _, e := range snapshot.Manifest {
-		entries = append(entries, localdaytona.WorkspaceEntry{Path: e.Path, Mode: e.Mode, Dir: e.Dir, Content: e.Content})
-	}
-	return entries
 }
 
 // openModel finds or starts the offline model, when nothing else is to answer.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"sandpiper/internal/localdaytona"
@@ -13,20 +12,26 @@ import (
 // Stopped says what Stop ended.
 type Stopped struct {
 	Up        bool // a running `sandpiper up`
+	Daytona   bool // a running `sandpiper daytona`
 	Sandboxes int
 	Model     bool
 }
 
-// Stop ends everything that works in a data directory: the up, if one runs, every sandbox with whatever runs in
-// it, and the offline model. What was running is not lost track of: the next up looks into it.
+// Stop ends everything that works in a data directory: the up or the local Daytona, if one runs, every sandbox with
+// whatever runs in it, and the offline model. What was running is not lost track of: the next up looks into it.
 func Stop(_ context.Context, data string) (Stopped, error) {
 	var s Stopped
 	var faults []error
-	var up process
-	faults = append(faults, kept{filepath.Join(data, "up.json")}.read(&up))
-	if s.Up = up.alive(); s.Up {
-		if err := up.end(20 * time.Second); err != nil {
-			faults = append(faults, fmt.Errorf("end up: %w", err))
+	for _, part := range []struct {
+		name  string
+		ended *bool
+	}{{"up", &s.Up}, {"daytona", &s.Daytona}} { // an up holds both, and has let go of the second by then
+		var who process
+		faults = append(faults, holder(data, part.name).read(&who))
+		if *part.ended = who.alive(); *part.ended {
+			if err := who.end(20 * time.Second); err != nil {
+				faults = append(faults, fmt.Errorf("end %s: %w", part.name, err))
+			}
 		}
 	}
 	n, err := localdaytona.StopAll(localDir(data))

@@ -25,6 +25,9 @@ const (
 	RoleUp     Role = "up"     // everything in one process; whatever is not given is embedded
 	RoleAPI    Role = "api"    // takes no embedded default
 	RoleWorker Role = "worker" // takes no embedded default
+
+	RoleDaytona Role = "daytona" // the local Daytona alone, for workers to share
+	RoleModel   Role = "model"   // the offline model alone
 )
 
 // Config is everything that can be set. The zero value is not useful: use Load.
@@ -36,11 +39,11 @@ type Config struct {
 	DatabaseURL Secret `env:"DATABASE_URL" doc:"sqlite:PATH; a SQLite file under the data directory when unset; postgres:// comes with the next version"`
 	RedisURL    Secret `env:"REDIS_URL" doc:"embedded when unset. One server: redis://[user:password@]host[:port][/db]. Behind Sentinels: redis://host:port[/db]?master_name=NAME&addr=host2:port2, a user and a password before the host being the Sentinels', those of the servers the parameters username and password. A Cluster: redis://[user:password@]host:port?addr=host2:port2&addr=host3:port3, a single endpoint being named twice. rediss:// is each of these with TLS; ca_file=PATH names the authorities to believe, skip_verify=true believes anybody. Its maxmemory-policy must be noeviction"`
 
-	DaytonaKey    Secret `env:"DAYTONA_API_KEY" doc:"key of the Daytona API; alone it means the hosted platform; unset, with no URL, sandboxes are local"`
+	DaytonaKey    Secret `env:"DAYTONA_API_KEY" doc:"key of the Daytona API; alone it means the hosted platform; unset, with no URL, sandboxes are local; sandpiper daytona asks its callers for it" default:"none; sandpiper daytona makes one and keeps it in the data directory"`
 	DaytonaURL    string `env:"DAYTONA_API_URL" doc:"base URL of the Daytona API, with its /api" default:"https://app.daytona.io/api with a key, else the local Daytona"`
 	DaytonaTarget string `env:"DAYTONA_TARGET" doc:"region for new sandboxes; the platform's default when unset"`
-	DaytonaAddr   string `env:"SANDPIPER_DAYTONA_ADDR" doc:"where up serves the local Daytona" default:"a free loopback port, kept in the data directory"`
-	ModelAddr     string `env:"SANDPIPER_MODEL_ADDR" doc:"where up serves the offline model" default:"a free loopback port, kept in the data directory"`
+	DaytonaAddr   string `env:"SANDPIPER_DAYTONA_ADDR" doc:"where sandpiper daytona, or up, serves the local Daytona" default:"127.0.0.1:3986; in up a free loopback port, kept in the data directory"`
+	ModelAddr     string `env:"SANDPIPER_MODEL_ADDR" doc:"where sandpiper model, or up, serves the offline model" default:"127.0.0.1:3987; in up a free loopback port, kept in the data directory"`
 
 	Snapshot string `env:"SANDPIPER_SNAPSHOT" doc:"snapshot for new sandboxes" default:"the local Daytona's own; on a platform its default"`
 	Claude   string `env:"SANDPIPER_CLAUDE" doc:"path of a claude binary for local sandboxes, any name and version" default:"the pinned one, from npm, in the data directory"`
@@ -87,6 +90,7 @@ func (c *Config) fill(role Role) {
 	if abs, err := filepath.Abs(c.Data); err == nil {
 		c.Data = abs
 	}
+	c.fillPart(role)
 }
 
 // LocalDaytona reports whether sandboxes are processes on this machine.
@@ -112,6 +116,9 @@ func (c Config) validate(role Role) []error {
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s %w", name, err))
 		}
+	}
+	if role.part() {
+		return c.validatePart(role)
 	}
 	check("SANDPIPER_ADDR", validAddr(c.Addr, true))
 	check("SANDPIPER_DAYTONA_ADDR", validAddr(c.DaytonaAddr, true))

@@ -66,6 +66,31 @@ func TestAKeyAloneMeansTheHostedPlatform(t *testing.T) {
 	}
 }
 
+func TestAPartLooksAtItsOwnVariablesOnly(t *testing.T) {
+	others := []string{
+		"SANDPIPER_ADDR=0.0.0.0:80", "DATABASE_URL=mysql://h/d", "REDIS_URL=http://x", "ANTHROPIC_BASE_URL=nonsense",
+		"DAYTONA_API_URL=http://127.0.0.1:3986/api", "DAYTONA_API_KEY=dtn_x",
+	}
+	c, err := Load(others, RoleDaytona)
+	if err != nil || !c.LocalDaytona() || c.DaytonaAddr != "127.0.0.1:3986" || c.DaytonaKey.Reveal() != "dtn_x" {
+		t.Errorf("daytona: local %v at %q, %v", c.LocalDaytona(), c.DaytonaAddr, err)
+	}
+	if c, err = Load(others, RoleModel); err != nil || c.ModelAddr != "127.0.0.1:3987" {
+		t.Errorf("model at %q, %v", c.ModelAddr, err)
+	}
+	for role, vars := range map[Role][]string{
+		RoleDaytona: {"SANDPIPER_DAYTONA_ADDR=0.0.0.0:1", "SANDPIPER_CLAUDE=/no/such/file", "SANDPIPER_ISOLATION=strong", "LOG_LEVEL=loud", "LOG_FORMAT=xml"},
+		RoleModel:   {"SANDPIPER_MODEL_ADDR=here"},
+	} {
+		_, err := Load(vars, role)
+		for _, v := range vars {
+			if name, _, _ := strings.Cut(v, "="); err == nil || !strings.Contains(err.Error(), name+" ") {
+				t.Errorf("%s takes %s: %v", role, v, err)
+			}
+		}
+	}
+}
+
 func TestASecretIsNeverShown(t *testing.T) {
 	c := Config{AnthropicKey: NewSecret("sk-hush")}
 	asJSON, err := json.Marshal(c)

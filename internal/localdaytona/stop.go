@@ -8,6 +8,19 @@ import (
 	"time"
 )
 
+// Running says how many sandboxes are started.
+func (s *Server) Running() (n int) {
+	for _, r := range s.all() {
+		s.look(r)
+		s.mu.Lock()
+		if r.State == started {
+			n++
+		}
+		s.mu.Unlock()
+	}
+	return n
+}
+
 // StopIdle stops every started sandbox that is not busy, and waits until they have ended.
 func (s *Server) StopIdle(ctx context.Context, busy func(sandboxID string) bool) error {
 	return s.stopWhere(ctx, func(id string) bool { return !busy(id) })

@@ -1,0 +1,40 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// part reports whether a role serves one embedded part by itself. Such a program is started in the same shell as the
+// ones that use it, so it looks at its own variables only: DAYTONA_API_URL names itself there.
+func (r Role) part() bool { return r == RoleDaytona || r == RoleModel }
+
+// fillPart sets the fixed addresses at which the parts serve when they are not embedded.
+func (c *Config) fillPart(role Role) {
+	switch role {
+	case RoleDaytona:
+		c.DaytonaURL = ""
+		c.DaytonaAddr = cmp.Or(c.DaytonaAddr, "127.0.0.1:3986")
+	case RoleModel:
+		c.ModelAddr = cmp.Or(c.ModelAddr, "127.0.0.1:3987")
+	}
+}
+
+func (c Config) validatePart(role Role) []error {
+	var faults []error
+	check := func(name string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s %w", name, err))
+		}
+	}
+	if role == RoleModel {
+		check("SANDPIPER_MODEL_ADDR", validAddr(c.ModelAddr, true))
+		return faults
+	}
+	check("SANDPIPER_DAYTONA_ADDR", validAddr(c.DaytonaAddr, true))
+	check("SANDPIPER_CLAUDE", validFile(c.Claude))
+	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
+	check("LOG_FORMAT", oneOf(c.LogFormat, "", "text", "json"))
+	check("LOG_LEVEL", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
+	return faults
+}
