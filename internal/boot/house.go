@@ -33,6 +33,9 @@ type Options struct {
 	// Habits changes what the worker does by itself; nil changes nothing. It is for tests, which cannot wait for
 	// backoffs and timeouts.
 	Habits func(*worker.Options)
+
+	// Local changes the local Daytona's habits likewise.
+	Local func(*localdaytona.Options)
 }
 
 // House is everything that `sandpiper up` needs, open: the API, a worker and every embedded default that the
@@ -55,6 +58,7 @@ type House struct {
 	keeper      *pool.Keeper
 	worker      *worker.Worker
 	habits      func(*worker.Options)
+	localHabits func(*localdaytona.Options)
 	sweeper     *dispatch.Sweeper
 	relay       *relay.Relay
 	api         *httpapi.Server
@@ -66,7 +70,7 @@ type House struct {
 
 // Open opens a house, in the order in which its parts depend on each other. When it fails, nothing stays open.
 func Open(ctx context.Context, cfg config.Config, o Options) (*House, error) {
-	h := &House{cfg: cfg, log: cmp.Or(o.Log, slog.Default()), metrics: telemetry.NewMetrics(), habits: o.Habits}
+	h := &House{cfg: cfg, log: cmp.Or(o.Log, slog.Default()), metrics: telemetry.NewMetrics(), habits: o.Habits, localHabits: o.Local}
 	progress := o.Progress
 	if progress == nil {
 		progress = io.Discard

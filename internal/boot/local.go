@@ -27,10 +27,14 @@ func (h *House) openLocal(l net.Listener) (key string, err error) {
 			return "", err
 		}
 	}
-	h.local, err = localdaytona.New(localdaytona.Options{
+	o := localdaytona.Options{
 		Dir: localDir(h.cfg.Data), Key: key, Claude: h.claude, Isolation: h.cfg.Isolation,
 		Snapshot: snapshot.Name(), Workspace: workspace(), Log: h.log,
-	})
+	}
+	if h.localHabits != nil {
+		h.localHabits(&o)
+	}
+	h.local, err = localdaytona.New(o)
 	return key, err
 }
 

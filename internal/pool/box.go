@@ -13,6 +13,7 @@ type Box struct {
 	ID         string // ours
 	PlatformID string
 	Session    string
+	Stopped    string // why the platform had stopped it before it was opened, when it said so
 }
 
 // newBox names the session after the sandbox, as the guide's first pattern does.

@@ -77,16 +77,18 @@ func (p *Pool) fingerprint() string {
 }
 
 // Open makes sb usable: it creates it when it was never created, and starts it when it was stopped. It costs no
-// call for a sandbox that was opened before, until Forget. daytona.ErrNotFound means that it is gone for good.
+// call for a sandbox that was opened before, until Forget. daytona.ErrNotFound means that it is gone for good, and
+// daytona.ErrFailed that it cannot be started any more.
 func (p *Pool) Open(ctx context.Context, sb job.Sandbox) (*Box, error) {
 	if box := p.known(sb.ID); box != nil {
 		return box, nil
 	}
-	found, err := p.make(ctx, sb)
+	found, stopped, err := p.make(ctx, sb)
 	if err != nil {
 		return nil, fmt.Errorf("open sandbox %s: %w", sb.ID, err)
 	}
 	box := newBox(sb.ID, p.platform.Toolbox(found), found.ID)
+	box.Stopped = stopped
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open[sb.ID] = box
@@ -106,21 +108,23 @@ func (p *Pool) Forget(id string) {
 	delete(p.open, id)
 }
 
-// make creates or finds the sandbox of a row, and sees that it is started.
-func (p *Pool) make(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, error) {
+// make creates or finds the sandbox of a row, and sees that it is started. stopped is the platform's reason why it
+// was not.
+func (p *Pool) make(ctx context.Context, sb job.Sandbox) (found daytona.Sandbox, stopped string, err error) {
 	if sb.PlatformID == "" {
-		return p.create(ctx, sb)
+		found, err = p.create(ctx, sb)
+		return found, "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, mostWait)
 	defer cancel()
 	for {
-		found, err := p.start(ctx, sb.PlatformID)
+		found, stopped, err = p.start(ctx, sb.PlatformID)
 		if !errors.Is(err, daytona.ErrConflict) {
-			return found, err
+			return found, stopped, err
 		}
 		select { // it is on its way to another state, which the platform does not let us disturb
 		case <-ctx.Done():
-			return found, err
+			return found, stopped, err
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -129,17 +133,22 @@ func (p *Pool) make(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, error
 // mostWait is how long a sandbox may take to settle and start.
 const mostWait = 2 * time.Minute
 
-func (p *Pool) start(ctx context.Context, id string) (daytona.Sandbox, error) {
-	found, err := p.platform.Get(ctx, id)
-	switch {
-	case err != nil:
-		return found, err
-	case found.State == daytona.StateStarted:
-		return found, nil
-	case found.State == daytona.StateDestroying, found.State == daytona.StateDestroyed:
-		return found, fmt.Errorf("%w: it is being destroyed", daytona.ErrNotFound)
+func (p *Pool) start(ctx context.Context, id string) (found daytona.Sandbox, stopped string, err error) {
+	found, err = p.platform.Get(ctx, id)
+	if err != nil {
+		return found, "", err
 	}
-	return p.platform.Start(ctx, id)
+	switch found.State {
+	case daytona.StateStarted:
+		return found, "", nil
+	case daytona.StateDestroying, daytona.StateDestroyed:
+		return found, "", fmt.Errorf("%w: it is being destroyed", daytona.ErrNotFound)
+	case daytona.StateError, daytona.StateBuildFailed: // a start would be refused, in words that tell nothing
+		return found, "", fmt.Errorf("%w: %s", daytona.ErrFailed, cmp.Or(found.ErrorReason, found.State))
+	}
+	stopped = found.ErrorReason // starting forgets it
+	found, err = p.platform.Start(ctx, id)
+	return found, stopped, err
 }
 
 func (p *Pool) create(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, error) {

@@ -26,6 +26,9 @@ type attempt struct {
 	box *pool.Box
 	run job.Run
 	seq int64 // the job's newest event, as we wrote it
+
+	stopped string // why the platform stopped the sandbox under us, when it said so
+	shut    error  // why the sandbox could not be opened again
 }
 
 func newAttempt(w *Worker, c store.Claimed) *attempt {

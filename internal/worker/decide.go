@@ -94,7 +94,13 @@ func (a *attempt) broken(err error) decision {
 	a.log.Warn("attempt failed", "err", err)
 	switch {
 	case errors.As(err, &lost):
-		return a.decide(unknown("the sandbox of the launched run is gone: "+lost.err.Error()), 0)
+		why := lost.err
+		if a.shut != nil { // it knows more than the request that was not answered
+			why = a.shut
+		}
+		v := unknown("the sandbox of the launched run is gone: " + why.Error())
+		v.Usage = a.run.Usage // what was seen of it
+		return a.decide(v, 0)
 	case errors.Is(err, run.ErrBroken): // nothing was started
 		return a.decide(claude.Verdict{
 			Class: claude.ClassNewSandbox, State: job.Failed, Code: job.SandboxBroken, Message: err.Error(), Retryable: true, Paid: claude.PaidNo,

@@ -96,7 +96,7 @@ func (r *reader) take(ctx context.Context, chunk run.Chunk) error {
 	if err := a.append(ctx, b); err != nil {
 		return err
 	}
-	a.run.Offset = chunk.Next
+	a.run.Offset, a.run.Usage = chunk.Next, b.Usage
 	return nil
 }
 
@@ -176,6 +176,12 @@ func (r *reader) stop(ctx context.Context) error {
 func (r *reader) verdict(ctx context.Context, e claude.Ending) (decision, error) {
 	v := r.decoder.Judge(e)
 	v.Text = r.a.w.mask.text(v.Text) // before anything is cut from it
+	if why := r.a.stopped; why != "" && v.Class != claude.ClassSucceeded {
+		v.Message += ": the sandbox was stopped: " + why
+		if err := r.a.say(ctx, "the sandbox was stopped: "+why); err != nil {
+			return decision{}, err
+		}
+	}
 	if v.Class == claude.ClassSucceeded {
 		if err := r.a.say(ctx, claude.ResponseLine(v.Text)); err != nil {
 			return decision{}, err

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,9 +96,10 @@ func (a *attempt) mayHeal(ctx context.Context, err error) bool {
 	a.w.boxes.Forget(a.sandbox.ID)
 	box, opening := a.open(ctx)
 	if opening != nil {
+		a.shut = opening
 		return daytona.Temporary(opening) && !errors.Is(opening, daytona.ErrNotFound)
 	}
-	a.box = box
+	a.box, a.shut, a.stopped = box, nil, cmp.Or(box.Stopped, a.stopped)
 	return errors.Is(err, daytona.ErrNotRunning) || errors.Is(err, daytona.ErrUnauthorized) // a stopped one, or one that moved
 }
 

@@ -16,6 +16,7 @@ import (
 	"sandpiper/client"
 	"sandpiper/internal/boot"
 	"sandpiper/internal/config"
+	"sandpiper/internal/localdaytona"
 	"sandpiper/internal/offline/scripted"
 	"sandpiper/internal/telemetry"
 	"sandpiper/internal/worker"
@@ -79,10 +80,16 @@ func open(t testing.TB, vars ...string) *house {
 func openTuned(t testing.TB, vars []string, habits ...func(*worker.Options)) *house {
 	t.Helper()
 	model := scripted.New(t)
-	return openWith(t, model, append([]string{
+	return openWith(t, model, append(usual(t, model), vars...), habits...)
+}
+
+// usual are the variables of a house.
+func usual(t testing.TB, model *scripted.Server) []string {
+	t.Helper()
+	return []string{
 		"SANDPIPER_DATA=" + t.TempDir(), "SANDPIPER_CLAUDE=" + claudeBinary(t),
 		"ANTHROPIC_API_KEY=" + key, "ANTHROPIC_BASE_URL=" + model.URL(),
-	}, vars...), habits...)
+	}
 }
 
 // quick is a worker that does not wait before it tries again.
@@ -90,13 +97,20 @@ func quick(o *worker.Options) { o.Backoff = time.Millisecond }
 
 func openWith(t testing.TB, model *scripted.Server, vars []string, habits ...func(*worker.Options)) *house {
 	t.Helper()
+	return openLocal(t, model, vars, nil, habits...)
+}
+
+// openLocal is openWith, with a local Daytona that has other habits.
+func openLocal(t testing.TB, model *scripted.Server, vars []string, local func(*localdaytona.Options), habits ...func(*worker.Options)) *house {
+	t.Helper()
 	cfg, err := config.Load(append([]string{"SANDPIPER_ADDR=127.0.0.1:0", "LOG_LEVEL=debug"}, vars...), config.RoleUp)
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := &logBuffer{}
 	h, err := boot.Open(t.Context(), cfg, boot.Options{
-		Log: telemetry.Logger(log, "json", "debug"),
+		Log:   telemetry.Logger(log, "json", "debug"),
+		Local: local,
 		Habits: func(o *worker.Options) {
 			for _, change := range habits {
 				change(o)
