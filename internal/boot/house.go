@@ -51,6 +51,7 @@ type House struct {
 	model       *modelProcess
 	store       *store.Store
 	queue       *queue.Queue
+	lookout     *queue.Lookout
 	bus         *bus.Bus
 	platform    *daytona.Client
 	platformURL string // its API's base

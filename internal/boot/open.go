@@ -63,7 +63,7 @@ func (h *House) openModel(context.Context) (err error) {
 }
 
 // openQueue connects to Redis, or starts one in this process: SQL is the truth, so it may forget everything.
-func (h *House) openQueue(context.Context) error {
+func (h *House) openQueue(ctx context.Context) error {
 	url, alone := h.cfg.RedisURL.Reveal(), h.cfg.EmbeddedRedis()
 	if alone {
 		embedded, err := queue.OpenEmbedded()
@@ -86,7 +86,8 @@ func (h *House) openQueue(context.Context) error {
 	client := redisurl.Quick(parsed)
 	h.closing(client.Close)
 	h.bus = bus.New(client, bus.Options{})
-	return nil
+	h.lookout = queue.NewLookout(q, queue.LookoutOptions{Log: h.log})
+	return h.lookout.Turn(ctx) // one that is away is waited for, in Run
 }
 
 // openStore opens the database. The data directory's lock says that no other worker lives, so every lease of an

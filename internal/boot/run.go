@@ -36,6 +36,7 @@ func (h *House) Run(ctx context.Context) error {
 // ground is what the work stands on: it ends after it.
 func (h *House) ground(g *errgroup.Group, ctx context.Context) {
 	g.Go(func() error { return h.bus.Run(ctx) })
+	g.Go(func() error { return h.lookout.Run(ctx) })
 	g.Go(func() error { return h.relay.Run(ctx) })
 	if h.local != nil {
 		g.Go(func() error { return h.local.Run(ctx, h.localAt) })

@@ -106,22 +106,10 @@ func (s *Sweeper) move(ctx context.Context) (int, error) {
 	if ctx.Err() != nil {
 		return 0, nil
 	}
-	s.note(ctx, err)
-	if err != nil {
+	if s.away = err != nil; s.away {
 		return s.offer(ctx)
 	}
 	return s.push(ctx, depth)
-}
-
-// note logs that Redis went away or came back, once each.
-func (s *Sweeper) note(ctx context.Context, err error) {
-	switch away := err != nil; {
-	case away && !s.away:
-		s.o.Log.WarnContext(ctx, "redis does not answer: due jobs are taken from the database", "err", err)
-	case !away && s.away:
-		s.o.Log.InfoContext(ctx, "redis answers again")
-	}
-	s.away = err != nil
 }
 
 // offer gives due jobs to the worker of this process, without Redis. Other processes do the same; the claim decides.

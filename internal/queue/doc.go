@@ -8,10 +8,13 @@
 //   - A Redis that stalls for longer than asynq's lease (30 s) cancels the context of every handler, frees its slot and
 //     admits more. Hence a handler's context is not asynq's, and the limit on running jobs is kept by the worker.
 //   - A wiped Redis goes unnoticed, and the id of a task can conflict for ever afterwards. Hence a hint that is pushed
-//     again has a new sequence number, and so a new id.
+//     again has a new sequence number, and so a new id, and Depth tells anew which queues there are.
 //   - A cancelled or failed task goes to a retry set, an exhausted one to an archive. Hence handlers never fail.
 //   - A task without a timeout gets 30 minutes. Hence each has the longest job's and an hour.
 //   - Without a Redis, asynq asks again without a pause, ten thousand times a second. Hence failed commands are paced.
+//
+// On a Cluster all keys of one queue share a slot, as asynq puts the queue's name in braces: its scripts work there as
+// everywhere, and the three queues may lie on three masters. Depth asks for all of them.
 //
 // No results, retention, unique locks, groups, periodic tasks or bulk inspections: each leaks or blocks somewhere.
 package queue

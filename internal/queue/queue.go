@@ -34,6 +34,7 @@ type Queue struct {
 	check  time.Duration
 	alone  bool
 	pushes atomic.Int64 // that may have reached Redis
+	away   atomic.Bool  // says a Lookout: hints are dropped at once, until Redis has answered a question of Depth
 	log    *slog.Logger
 }
 
@@ -61,12 +62,18 @@ const kind = "job"
 // ceiling is when asynq gives up waiting for a handler: later than any job can end.
 const ceiling = job.MaxTimeout + time.Hour
 
+// errAway is the fate of a hint while Redis is known to be away: nobody waits for what will not come.
+var errAway = errors.New("redis is away")
+
 // Push sends one hint. A hint that is there already is success. It takes at most redisurl.Patience; an error means
 // that the hint is lost, or perhaps arrived: whoever sweeps overdue jobs pushes another.
 func (q *Queue) Push(ctx context.Context, h job.Hint) error {
 	ctx, stop := context.WithTimeout(ctx, redisurl.Patience)
 	defer stop()
 	defer q.pushes.Add(1)
+	if q.away.Load() {
+		return fmt.Errorf("push a hint of %s: %w", h.JobID, errAway)
+	}
 	_, err := q.client.EnqueueContext(ctx, asynq.NewTask(kind, []byte(h.JobID)),
 		asynq.TaskID(h.JobID+":"+strconv.FormatInt(h.DispatchSeq, 10)),
 		asynq.Queue(string(h.Priority)), asynq.Timeout(ceiling), asynq.MaxRetry(maxRetry))
@@ -84,13 +91,18 @@ func (q *Queue) Alive(ctx context.Context) bool {
 }
 
 // Depth counts the hints that wait in Redis, of all priorities, within redisurl.Patience. An error means that Redis is
-// away. The keys are asynq's own, and public: its exporters and autoscalers read the same.
+// away, or takes no hints since its memory is full or it may only be read. The keys are asynq's own, and public: its
+// exporters and autoscalers read the same.
+//
+// Depth also tells asynq's tools which queues there are. asynq does so once in the life of a process, and a Redis that
+// was wiped meanwhile would show none.
 func (q *Queue) Depth(ctx context.Context) (int, error) {
 	ctx, stop := context.WithTimeout(ctx, redisurl.Patience)
 	defer stop()
 	counts := make([]*redis.IntCmd, len(job.Priorities))
 	_, err := q.quick.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, name := range job.Priorities {
+			p.SAdd(ctx, "asynq:queues", string(name))
 			counts[i] = p.LLen(ctx, "asynq:{"+string(name)+"}:pending")
 		}
 		return nil
@@ -98,6 +110,7 @@ func (q *Queue) Depth(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("count waiting hints: %w", err)
 	}
+	q.away.Store(false)
 	var n int64
 	for _, c := range counts {
 		n += c.Val()

@@ -41,3 +41,14 @@ func StartCluster(t testing.TB, options ...string) *Cluster {
 
 // URL is what REDIS_URL would be.
 func (c *Cluster) URL() string { return strings.TrimRight("redis://"+seeds(c.Nodes), "&") }
+
+// Of is the master that has key.
+func (c *Cluster) Of(t testing.TB, key string) *Server {
+	t.Helper()
+	for i, s := range c.Nodes {
+		if c.Nodes[0].Do(t, "cluster", "keyslot", key).(int64) < int64((i+1)*slots/len(c.Nodes)) {
+			return s
+		}
+	}
+	panic("unreachable: every slot has a master")
+}

@@ -122,5 +122,8 @@ func (v *visit) redis(ctx context.Context) (string, error) {
 	if !q.Alive(ctx) {
 		return "", remedy(errors.New("it does not answer in time"), "start it, or correct REDIS_URL; meanwhile jobs are taken from the database, up to a second later")
 	}
+	if err := q.Policy(ctx); errors.Is(err, queue.ErrPolicy) {
+		return "", err
+	}
 	return "answers", nil
 }

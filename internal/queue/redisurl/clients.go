@@ -8,9 +8,10 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Patience is the longest that a commit, a heartbeat or a request waits for Redis. go-redis by itself waits up to
+// Patience is the longest that a commit, a heartbeat or a request waits for Redis. None may be held up by more than
+// 200 ms, and what is left of them is for a busy machine to notice that the time is over. go-redis by itself waits up to
 // 5 s for each try, and tries four times.
-const Patience = 200 * time.Millisecond
+const Patience = 150 * time.Millisecond
 
 // Quick is a client whose commands end with the deadline of their context, and after Patience at the latest; nothing
 // is tried again. Dialing goes on in the background for up to a second, so that a far server with TLS is reached by
