@@ -19,7 +19,8 @@ type LookoutOptions struct {
 }
 
 // Lookout says, once each, that Redis has gone and that it is back, for every part of this process that does without it
-// meanwhile; until then, no push waits for it. And it refuses a Redis that throws hints away, as soon as it answers for the first time.
+// meanwhile; until it is back no push waits for it. And it refuses a Redis that throws hints away, as soon as it answers
+// for the first time.
 type Lookout struct {
 	queue  *Queue
 	o      LookoutOptions
