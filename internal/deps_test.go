@@ -138,6 +138,7 @@ var rooms = []room{
 	}},
 	{"internal/queue/redisurl", "the forms of REDIS_URL", nil},
 	{"internal/redistest", "real Redis servers for tests", nil},
+	{"internal/pgtest", "real Postgres servers for tests", nil},
 	{"internal/localdaytona", "a Daytona on this machine", []arrow{
 		{"internal/localdaytona/daemon", "what runs inside its sandboxes"},
 	}},
@@ -172,6 +173,7 @@ var modules = []foreign{
 	{"github.com/alicebob/miniredis/v2", "the Redis of a machine without one", []string{"internal/queue"}},
 	{"github.com/redis/go-redis/v9", "hints and news; nothing that must not be lost", []string{"internal/queue", "internal/queue/redisurl", "internal/bus", "internal/redistest"}},
 	{"modernc.org/sqlite", "the truth has one door, and the door has fences", []string{"internal/store"}},
+	{"github.com/jackc/pgx/v5", "the truth has one door, and the door has fences", []string{"internal/store", "internal/pgtest"}},
 	{"github.com/pressly/goose/v3", "the schema moves in numbered steps", []string{"internal/store"}},
 	{"github.com/labstack/echo/v4", "no other room knows HTTP requests", []string{"internal/httpapi"}},
 	{"github.com/coder/websocket", "both ends of our socket, and the platform's for logs", []string{"internal/httpapi", "client", "internal/localdaytona/daemon"}},

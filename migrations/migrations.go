@@ -8,3 +8,8 @@ import "embed"
 //
 //go:embed sqlite/*.sql
 var SQLite embed.FS
+
+// Postgres holds those of the server, in the folder "postgres".
+//
+//go:embed postgres/*.sql
+var Postgres embed.FS

@@ -5,12 +5,15 @@
 
 compiles() { have gcc && echo '#include <stdlib.h>' | gcc -x c -fsyntax-only - >/dev/null 2>&1; }
 
+pg_installed() { have postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
+
 missing=()
 compiles || missing+=(gcc libc6-dev)       # the race detector is C
 have bwrap || missing+=(bubblewrap)        # the walls of local sandboxes
 have curl || missing+=(curl)               # the https preflight, in a sandbox
 have nslookup || missing+=(bind9-dnsutils) # the dns preflight, in a sandbox
 have ps || missing+=(procps)
+pg_installed || missing+=(postgresql)          # tests start servers of their own from it
 have jq || missing+=(jq)                   # the tool policy allows it, and a local sandbox has what this machine has
 have redis-server || missing+=(redis-server) # tests start their own, on free ports
 [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || missing+=(ca-certificates)

@@ -343,7 +343,7 @@ func TestEveryClientsRecordIsTheDatabases(t *testing.T) {
 func (y *history) compare(t *testing.T, clients []*fickle) {
 	var everything []job.Event
 	for after := int64(0); ; {
-		events, err := y.h.store.Stream(t.Context(), storetest.Ann, store.Scope{}, after, 1000)
+		events, err := storetest.Stream(t, y.h.store, storetest.Ann, store.Scope{}, after, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -206,8 +206,8 @@ type unreadable struct{ *store.Store }
 
 func (unreadable) Head(context.Context) (int64, error) { return 0, nil }
 
-func (unreadable) Stream(context.Context, auth.Caller, store.Scope, int64, int) ([]job.Event, error) {
-	return nil, errors.New("disk I/O error")
+func (unreadable) Stream(context.Context, auth.Caller, store.Scope, int64, int) ([]job.Event, bool, error) {
+	return nil, false, errors.New("disk I/O error")
 }
 
 // closing reads until the server closes, and returns how it did and how many messages came before.

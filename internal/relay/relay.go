@@ -16,7 +16,8 @@ import (
 // events is where the truth is; *store.Store has it.
 type events interface {
 	Events(ctx context.Context, c auth.Caller, jobID string, after int64, limit int) ([]job.Event, error)
-	Stream(ctx context.Context, c auth.Caller, sc store.Scope, after int64, limit int) ([]job.Event, error)
+	Stream(ctx context.Context, c auth.Caller, sc store.Scope, after int64, limit int) (events []job.Event, held bool, err error)
+	Progress(ctx context.Context, c auth.Caller, jobID string) (store.Progress, error)
 	Head(ctx context.Context) (int64, error)
 }
 

@@ -57,9 +57,9 @@ func (s *table) Events(ctx context.Context, c auth.Caller, id string, after int6
 	return s.Store.Events(ctx, c, id, after, limit)
 }
 
-func (s *table) Stream(ctx context.Context, c auth.Caller, sc store.Scope, after int64, limit int) ([]job.Event, error) {
+func (s *table) Stream(ctx context.Context, c auth.Caller, sc store.Scope, after int64, limit int) ([]job.Event, bool, error) {
 	if err := s.answer(limit); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	return s.Store.Stream(ctx, c, sc, after, limit)
 }

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
@@ -39,7 +40,8 @@ type Stream struct {
 	scope    store.Scope
 	bySeq    bool // after is a seq of one job, not a position
 	after    int64
-	caughtUp bool // the last look found the end: wait before the next one
+	caughtUp bool          // the last look found the end: wait before the next one
+	held     time.Duration // the last look found something that is held back: how long to wait; 0 is nothing
 	wake     <-chan struct{}
 	stop     func()
 }
@@ -50,22 +52,34 @@ func (r *Relay) Open(ctx context.Context, c auth.Caller, sc store.Scope, start S
 	if start.kind == afterSeq && sc.JobID == "" {
 		return nil, errStart
 	}
-	if sc.JobID != "" {
-		if _, err := r.events.Events(ctx, c, sc.JobID, 0, 1); err != nil {
-			return nil, fmt.Errorf("open a stream of job %s: %w", sc.JobID, err)
-		}
-	}
 	s := &Stream{relay: r, caller: c, scope: sc, bySeq: start.kind == afterSeq, after: start.after}
 	s.wake, s.stop = r.Watch(topicOf(c, sc)) // before the position is read: nothing comes between
-	if start.kind == live {
-		head, err := r.events.Head(ctx)
-		if err != nil {
-			s.stop()
-			return nil, fmt.Errorf("open a live stream: %w", err)
-		}
-		s.after = head
+	if err := s.begin(ctx, start.kind == live); err != nil {
+		s.stop()
+		return nil, err
 	}
 	return s, nil
+}
+
+// begin looks whether there is such a job, and where a live stream begins. That of one job goes by seq: it has no need
+// to wait until what others do at the same time is settled.
+func (s *Stream) begin(ctx context.Context, live bool) (err error) {
+	if id := s.scope.JobID; id != "" {
+		p, err := s.relay.events.Progress(ctx, s.caller, id)
+		if err != nil {
+			return fmt.Errorf("open a stream of job %s: %w", id, err)
+		}
+		if live {
+			s.bySeq, s.after = true, p.LastSeq
+		}
+		return nil
+	}
+	if live {
+		if s.after, err = s.relay.events.Head(ctx); err != nil {
+			return fmt.Errorf("open a live stream: %w", err)
+		}
+	}
+	return nil
 }
 
 // Close lets go of the stream.
@@ -75,12 +89,8 @@ func (s *Stream) Close() { s.stop() }
 // cannot be read (calling again goes on where it was) and with ctx's cause when ctx has ended.
 func (s *Stream) Next(ctx context.Context) ([]job.Event, error) {
 	for {
-		if s.caughtUp {
-			select {
-			case <-ctx.Done():
-				return nil, context.Cause(ctx)
-			case <-s.wake:
-			}
+		if err := s.wait(ctx); err != nil {
+			return nil, err
 		}
 		events, err := s.look(ctx)
 		if err != nil {
@@ -96,15 +106,50 @@ func (s *Stream) Next(ctx context.Context) ([]job.Event, error) {
 	}
 }
 
+// How long a stream waits for what is held back, at first and at most.
+const (
+	shortly = 2 * time.Millisecond
+	atMost  = 250 * time.Millisecond
+)
+
+// wait waits, after a look that found the end, until it is worth while to look again.
+func (s *Stream) wait(ctx context.Context) error {
+	if !s.caughtUp {
+		return nil
+	}
+	var soon <-chan time.Time
+	if s.held > 0 {
+		timer := time.NewTimer(s.held)
+		defer timer.Stop()
+		soon = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.wake:
+	case <-soon:
+	}
+	return nil
+}
+
 // CaughtUp reports whether the last look found the end of what there is.
 func (s *Stream) CaughtUp() bool { return s.caughtUp }
 
 // look reads what is in SQL after the stream's position and moves it on.
 func (s *Stream) look(ctx context.Context) (events []job.Event, err error) {
+	held := false
 	if s.bySeq {
 		events, err = s.relay.events.Events(ctx, s.caller, s.scope.JobID, s.after, s.relay.batch)
 	} else {
-		events, err = s.relay.events.Stream(ctx, s.caller, s.scope, s.after, s.relay.batch)
+		events, held, err = s.relay.events.Stream(ctx, s.caller, s.scope, s.after, s.relay.batch)
+	}
+	switch {
+	case !held:
+		s.held = 0
+	case len(events) > 0:
+		s.held = shortly
+	default:
+		s.held = min(max(2*s.held, shortly), atMost)
 	}
 	if n := len(events); err == nil && n > 0 {
 		s.after = events[n-1].Position

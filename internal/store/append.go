@@ -11,7 +11,7 @@ import (
 // writer thinks they are. It returns the job's newest seq. The same batch again is success and adds nothing. Anything
 // else is job.ErrLost: another attempt owns the job, or the writer's picture of it is old.
 func (s *Store) Append(ctx context.Context, a job.Attempt, b Batch) (lastSeq int64, err error) {
-	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+	err = s.write(ctx, about(a.JobID), func(ctx context.Context, t *tx) error {
 		h, err := t.own(ctx, a)
 		if err != nil {
 			return err

@@ -2,8 +2,8 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"sandpiper/internal/job"
@@ -16,7 +16,7 @@ func (s *Store) Beat(ctx context.Context, worker string, held []job.Attempt, lea
 		return Beat{}, nil
 	}
 	var b Beat
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writes.apart(ctx, func(ctx context.Context, t *tx) error {
 		kept, err := t.extend(ctx, worker, held, lease)
 		if err != nil {
 			return err
@@ -38,38 +38,62 @@ func (s *Store) Beat(ctx context.Context, worker string, held []job.Attempt, lea
 	return b, nil
 }
 
-// extend returns the jobs whose lease it extended, and whether each is to be cancelled.
-func (t *tx) extend(ctx context.Context, worker string, held []job.Attempt, lease time.Duration) (map[string]bool, error) {
-	args := []any{worker, lease.Milliseconds()}
-	var pairs []string
-	for _, a := range held {
-		pairs = append(pairs, fmt.Sprintf("($%d, $%d)", len(args)+1, len(args)+2))
-		args = append(args, a.JobID, a.Number)
+// pair is a text and a number, for the word {pairs}.
+type pair [2]any
+
+func pairs(attempts []job.Attempt) (string, error) {
+	all := make([]pair, len(attempts))
+	for i, a := range attempts {
+		all[i] = pair{a.JobID, a.Number}
 	}
-	rows, err := t.adHoc(ctx, `UPDATE leases SET expires_at = {now} + $2
-		WHERE worker = $1 AND (job_id, attempt) IN (VALUES `+strings.Join(pairs, ", ")+`)
-		RETURNING job_id, (SELECT cancel_requested FROM jobs WHERE id = leases.job_id)`, args...)
+	raw, err := json.Marshal(all)
+	return string(raw), err
+}
+
+// mine are the leases of a worker's attempts.
+const mine = `SELECT job_id FROM leases WHERE worker = $1 AND (job_id, attempt) IN ({pairs}$2{/})`
+
+const extend = `UPDATE leases SET expires_at = {now} + $3 WHERE job_id IN (` + mine + ` {skip})
+	RETURNING job_id, (SELECT cancel_requested FROM jobs WHERE id = leases.job_id)`
+
+// extend returns the jobs whose lease the worker still has, and whether each is to be cancelled.
+//
+// A lease that another write has hold of just now is not waited for: that write is ours, an end or a requeue, or it is a
+// takeover, and then the next beat hears of it. Waiting would hold up all the others, and could be a deadlock.
+func (t *tx) extend(ctx context.Context, worker string, held []job.Attempt, lease time.Duration) (map[string]bool, error) {
+	attempts, err := pairs(held)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
 	kept := make(map[string]bool, len(held))
-	for rows.Next() {
+	rows, err := t.query(ctx, extend, worker, attempts, lease.Milliseconds())
+	_, err = collect(rows, err, func(row scanner) (none struct{}, err error) {
 		var id string
 		var cancel bool
-		if err := rows.Scan(&id, &cancel); err != nil {
-			return nil, err
-		}
+		err = row.Scan(&id, &cancel)
 		kept[id] = cancel
+		return none, err
+	})
+	if err != nil || len(kept) == len(held) {
+		return kept, err
 	}
-	return kept, rows.Err()
+	rows, err = t.query(ctx, mine, worker, attempts)
+	_, err = collect(rows, err, func(row scanner) (none struct{}, err error) {
+		var id string
+		err = row.Scan(&id)
+		if _, extended := kept[id]; !extended {
+			kept[id] = false
+		}
+		return none, err
+	})
+	return kept, err
 }
 
 // VoidLeases lets every lease lapse now and counts them. Only who knows that no other worker lives may call it: the
 // process that has just locked the database.
 func (s *Store) VoidLeases(ctx context.Context) (int, error) {
 	var n int64
-	err := s.write(ctx, func(ctx context.Context, t *tx) (err error) {
+	err := s.write(ctx, nil, func(ctx context.Context, t *tx) (err error) {
 		n, err = t.exec(ctx, `UPDATE leases SET expires_at = 0`)
 		return err
 	})

@@ -13,7 +13,7 @@ import (
 // job.ErrFinished: it has ended otherwise. job.ErrNotFound: there is none, or it is not c's.
 func (s *Store) Cancel(ctx context.Context, c auth.Caller, id string) (job.Job, error) {
 	var j job.Job
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, about(id), func(ctx context.Context, t *tx) error {
 		h, err := t.head(ctx, id)
 		if err == nil && !c.Sees(h.tenant, h.userID) {
 			err = job.ErrNotFound
@@ -38,7 +38,7 @@ func (t *tx) cancel(ctx context.Context, h head) error {
 	case job.Queued:
 		return t.end(ctx, &h, cancelled, 0)
 	case job.Running:
-		err := t.must(ctx, `UPDATE jobs SET cancel_requested = 1 WHERE id = $1 AND state = 'running'`, h.id)
+		err := t.must(ctx, `UPDATE jobs SET cancel_requested = TRUE WHERE id = $1 AND state = 'running'`, h.id)
 		n := t.tell()
 		n.Tenant, n.UserID, n.JobID, n.BatchID, n.Seq, n.Cancel = h.tenant, h.userID, h.id, h.batchID, h.lastSeq, true
 		return err

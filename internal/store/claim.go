@@ -24,7 +24,8 @@ import (
 func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 	var got Claimed
 	var ended bool
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, about(q.JobID), func(ctx context.Context, t *tx) error {
+		ended = false
 		again, err := t.claimedBefore(ctx, q)
 		if err != nil {
 			return err
@@ -135,17 +136,13 @@ func (t *tx) takeSandbox(ctx context.Context, h *head, fresh job.Sandbox) error 
 			return errEnded
 		}
 	}
-	id, err := t.idle(ctx, h, fresh.Fingerprint)
-	if err != nil {
+	if found, err := t.occupyIdle(ctx, h, fresh.Fingerprint); found || err != nil {
 		return err
-	}
-	if id != "" {
-		return t.occupy(ctx, h, id)
 	}
 	if h.sandboxID = fresh.ID; fresh.ID == "" {
 		return nil
 	}
-	err = t.must(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, busy_job, created_at, last_used_at)
+	err := t.must(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, busy_job, created_at, last_used_at)
 		VALUES ($1, $2, $3, 'creating', $4, $5, $6, {now}, {now})`,
 		fresh.ID, h.tenant, h.userID, fresh.Snapshot, fresh.Fingerprint, h.id)
 	if err != nil {
@@ -159,23 +156,25 @@ var sandboxDeleted = job.FailedWith(job.Failed, job.Failure{
 	Message: "The sandbox that this job was to run in was deleted before it started.",
 }, 0)
 
-// idle finds a sandbox in the pool of the job's user, the one used last first, so that the others can age. One that a
-// queued job will come back to is left alone. "" is none.
-func (t *tx) idle(ctx context.Context, h *head, fingerprint string) (id string, err error) {
-	err = t.row(ctx, `SELECT s.id FROM sandboxes s WHERE s.tenant = $1 AND s.user_id = $2 AND s.fingerprint = $3
-		AND s.state = 'ready' AND s.busy_job = '' AND s.pooled = 1
-		AND NOT EXISTS (SELECT 1 FROM jobs w WHERE w.sandbox_id = s.id AND w.sandbox_id <> '' AND w.state = 'queued')
-		ORDER BY s.last_used_at DESC LIMIT 1`, h.tenant, h.userID, fingerprint).Scan(&id)
+// occupyIdle takes a sandbox from the pool of the job's user, the one used last first, so that the others can age. One
+// that a queued job will come back to is left alone, and one that somebody else is just taking.
+func (t *tx) occupyIdle(ctx context.Context, h *head, fingerprint string) (found bool, err error) {
+	err = t.row(ctx, `UPDATE sandboxes SET busy_job = $4, last_used_at = {now} WHERE id = (
+			SELECT s.id FROM sandboxes s WHERE s.tenant = $1 AND s.user_id = $2 AND s.fingerprint = $3
+			AND s.state = 'ready' AND s.busy_job = '' AND s.pooled
+			AND NOT EXISTS (SELECT 1 FROM jobs w WHERE w.sandbox_id = s.id AND w.sandbox_id <> '' AND w.state = 'queued')
+			ORDER BY s.last_used_at DESC LIMIT 1 {skip}) RETURNING id`, h.tenant, h.userID, fingerprint, h.id).Scan(&h.sandboxID)
 	if noRows(err) {
-		return "", nil
+		return false, nil
 	}
-	return id, err
+	return err == nil, wrap(err, "take an idle sandbox")
 }
 
-// occupy makes the job the one that holds the sandbox. One that somebody is making just now is not free.
+// occupy makes the job the one that holds the sandbox. One that somebody is making just now is not free, nor one whose
+// row somebody holds: that is the end of its job, which wants a hint for the next one, and would wait for this one.
 func (t *tx) occupy(ctx context.Context, h *head, id string) error {
-	n, err := t.exec(ctx, `UPDATE sandboxes SET busy_job = $2, last_used_at = {now} WHERE id = $1 AND busy_job = ''
-		AND (state = 'ready' OR (state = 'creating' AND create_until <= {now}))`, id, h.id)
+	n, err := t.exec(ctx, `UPDATE sandboxes SET busy_job = $2, last_used_at = {now} WHERE id = (SELECT id FROM sandboxes
+		WHERE id = $1 AND busy_job = '' AND (state = 'ready' OR (state = 'creating' AND create_until <= {now})) {skip})`, id, h.id)
 	if err != nil {
 		return fmt.Errorf("take sandbox %s: %w", id, err)
 	}

@@ -11,7 +11,7 @@ import (
 // in the sandbox of its newest job that said anything, under that job's session.
 
 // inTurn keeps jobs j that do not wait for an earlier job of their conversation.
-const inTurn = ` AND (j.continues = 0 OR NOT EXISTS (SELECT 1 FROM jobs p WHERE p.conversation_id = j.conversation_id
+const inTurn = ` AND (NOT j.continues OR NOT EXISTS (SELECT 1 FROM jobs p WHERE p.conversation_id = j.conversation_id
 	AND p.number < j.number AND p.tenant = j.tenant AND p.user_id = j.user_id AND p.state IN ('queued', 'running'))) `
 
 // conversation resolves which conversation a new job belongs to, and the sandbox that it is to run in, "" when that is
@@ -96,7 +96,7 @@ func (t *tx) lose(ctx context.Context, h *head, why string) error {
 // wakeConversation wants a hint for the jobs that wait for this one in its conversation, and tells them where it is.
 func (t *tx) wakeConversation(ctx context.Context, h *head) error {
 	_, err := t.exec(ctx, `UPDATE jobs SET pushed_at = 0, sandbox_id = CASE WHEN sandbox_id = '' THEN $5 ELSE sandbox_id END
-		WHERE conversation_id = $1 AND number > $2 AND tenant = $3 AND user_id = $4 AND state = 'queued' AND continues = 1`,
+		WHERE conversation_id = $1 AND number > $2 AND tenant = $3 AND user_id = $4 AND state = 'queued' AND continues`,
 		h.talk, h.number, h.tenant, h.userID, h.sandboxID)
 	if err != nil {
 		return fmt.Errorf("wake the conversation of job %s: %w", h.id, err)

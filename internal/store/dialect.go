@@ -2,28 +2,59 @@ package store
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// dialect has what differs between engines. Everything else is SQL that both take, with $1 placeholders.
+// dialect has the words that differ between engines. Everything else is SQL that both take, with $1 placeholders.
+//
+//	{now}            Unix milliseconds on the database's clock
+//	{lock}           keeps the selected row for this transaction
+//	{skip}           keeps it too, but finds nothing when somebody else has it
+//	{empty}          no bytes
+//	{pairs}$1{/}     rows of a text and a number, from a JSON array of such pairs
+//	{settled}        whether nothing can be committed below the position of an event any more
+//	{place}          its position, or the last settled one before it
 type dialect struct {
-	words *strings.Replacer
+	words []string // word, meaning, word, meaning …
+	all   *strings.Replacer
 }
 
-// sqlite is the embedded engine.
-//
-//	{now}   Unix milliseconds on the database's clock
-//	{lock}  keeps the selected row for this transaction; nothing here, because there is one writer
-var sqlite = dialect{words: strings.NewReplacer(
+func newDialect(words ...string) dialect { return dialect{words, strings.NewReplacer(words...)} }
+
+// with is d with more words.
+func (d dialect) with(words ...string) dialect {
+	return newDialect(append(slices.Clone(d.words), words...)...)
+}
+
+func (d dialect) sql(query string) string { return d.all.Replace(query) }
+
+// In the embedded engine there is one writer: nothing has to be kept from others, and what is committed is settled.
+var sqliteWords = newDialect(
 	"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
 	"{lock}", "",
-)}
+	"{skip}", "",
+	"{empty}", "x''",
+	"{pairs}", "SELECT value ->> 0, value ->> 1 FROM json_each(",
+	"{/}", ")",
+	"{settled}", "TRUE",
+	"{place}", "position",
+)
 
-func (d dialect) sql(query string) string { return d.words.Replace(query) }
+// The clock is that of the statement. now() is that of the transaction, which many writes share, and clock_timestamp()
+// is another one at every look, so that no index can be asked for it.
+var postgresWords = newDialect(
+	"{now}", "(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
+	"{lock}", "FOR UPDATE",
+	"{skip}", "FOR UPDATE SKIP LOCKED",
+	"{empty}", "''::bytea",
+	"{pairs}", "SELECT pair ->> 0, (pair ->> 1)::bigint FROM json_array_elements(",
+	"{/}", "::json) AS pair",
+)
 
-// maxReaders is how many reads run at once. In WAL mode they neither wait for the writer nor hold it up.
+// maxReaders is how many reads run at once.
 const maxReaders = 8
 
 var (

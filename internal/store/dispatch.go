@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"sandpiper/internal/job"
@@ -79,24 +80,37 @@ func (s *Store) find(ctx context.Context, query string, args ...any) ([]job.Hint
 	})
 }
 
+const renew = `UPDATE jobs SET dispatch_seq = dispatch_seq + 1, pushed_at = {now}
+	WHERE state = 'queued' AND (id, dispatch_seq) IN ({pairs}$1{/}) RETURNING id`
+
 // renew numbers the hints anew. One whose job was claimed or hinted meanwhile is left out.
-func (s *Store) renew(ctx context.Context, found []job.Hint) ([]job.Hint, error) {
-	var given []job.Hint
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		given = nil
-		for _, h := range found {
-			fresh, err := t.once(ctx, `UPDATE jobs SET dispatch_seq = dispatch_seq + 1, pushed_at = {now}
-				WHERE id = $1 AND state = 'queued' AND dispatch_seq = $2`, h.JobID, h.DispatchSeq)
-			if err != nil {
-				return err
-			}
-			if fresh {
-				h.DispatchSeq++
-				given = append(given, h)
-			}
-		}
-		return nil
+func (s *Store) renew(ctx context.Context, found []job.Hint) (given []job.Hint, err error) {
+	old := make([]pair, len(found))
+	for i, h := range found {
+		old[i] = pair{h.JobID, h.DispatchSeq}
+	}
+	raw, err := json.Marshal(old)
+	if err != nil {
+		return nil, err
+	}
+	fresh := map[string]bool{}
+	err = s.write(ctx, about("hints"), func(ctx context.Context, t *tx) error {
+		clear(fresh)
+		rows, err := t.query(ctx, renew, string(raw))
+		_, err = collect(rows, err, func(row scanner) (none struct{}, err error) {
+			var id string
+			err = row.Scan(&id)
+			fresh[id] = true
+			return none, err
+		})
+		return err
 	})
+	for _, h := range found {
+		if fresh[h.JobID] {
+			h.DispatchSeq++
+			given = append(given, h)
+		}
+	}
 	return given, err
 }
 

@@ -12,7 +12,7 @@ import (
 // sandbox, in one transaction. afterSeq is the job's newest seq as the writer knows it. Twice by the same attempt is
 // success; the first outcome stays. job.ErrLost: another attempt owns the job, or it was ended otherwise.
 func (s *Store) Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, about(a.JobID), func(ctx context.Context, t *tx) error {
 		h, err := t.own(ctx, a)
 		if errors.Is(err, job.ErrLost) && h.endedBy == a.Number && h.state.Terminal() {
 			return nil // it was committed before, and the reply was lost

@@ -22,7 +22,7 @@ func (s *Store) HoldTurn(ctx context.Context, turn, holder string, d time.Durati
 		return true, nil
 	}
 	var held bool
-	err = s.write(ctx, func(ctx context.Context, t *tx) (err error) {
+	err = s.write(ctx, about(turn), func(ctx context.Context, t *tx) (err error) {
 		held, err = t.once(ctx, `INSERT INTO turns (name, holder, expires_at) VALUES ($1, $2, {now} + $3)
 			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
 			WHERE turns.holder = excluded.holder OR turns.expires_at <= {now}`, turn, holder, d.Milliseconds())
@@ -38,7 +38,7 @@ func (s *Store) Installation(ctx context.Context) (string, error) {
 	if err != nil || id != "" {
 		return id, err
 	}
-	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+	err = s.write(ctx, about("settings"), func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `INSERT INTO settings (name, value) VALUES ('installation', $1) ON CONFLICT (name) DO NOTHING`,
 			uuid.NewString())
 		return err
@@ -54,7 +54,7 @@ func (s *Store) Snapshot(ctx context.Context) (string, error) { return s.setting
 
 // SetSnapshot changes it.
 func (s *Store) SetSnapshot(ctx context.Context, name string) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, about("settings"), func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `INSERT INTO settings (name, value) VALUES ('snapshot', $1)
 			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name)
 		return err

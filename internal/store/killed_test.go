@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"sandpiper/internal/job"
+	"sandpiper/internal/pgtest"
 	"sandpiper/internal/store"
 	"sandpiper/internal/store/storetest"
 )
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, submitForever(path))
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(pgtest.Tests{M: m})
 }
 
 // submitForever says the id of each job when it is accepted, from eight submitters at once.

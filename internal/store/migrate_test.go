@@ -13,7 +13,7 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = s.write(t.Context(), func(ctx context.Context, t *tx) error {
+	err = s.write(t.Context(), nil, func(ctx context.Context, t *tx) error {
 		return t.must(ctx, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)`)
 	})
 	if err != nil {

@@ -28,36 +28,55 @@ type Options struct {
 	// Committed hears of each transaction that was tried: how many writes shared it, and how long it took. It must not
 	// block: everybody waits for it. nil means that nobody listens.
 	Committed func(writes int, took time.Duration)
+	Migrate   bool // brings the schema of a Postgres up to date; that of a SQLite file always is
 }
 
 // Store keeps jobs, runs, events and sandboxes in SQL. Its methods may be called by any number of goroutines.
 type Store struct {
-	engine dialect
-	reads  *reader
+	reads  reads
 	writes *writer
-	lock   *fileLock
+	lock   *fileLock // of a SQLite file
 	news   atomic.Pointer[News]
 }
 
 // ErrLocked says that another process has the database open.
 var ErrLocked = errors.New("the database is in use")
 
-// Open opens the database at url ("sqlite:PATH"), makes it when absent and brings its schema up to date. A SQLite
-// file is locked for this process until Close; ErrLocked names the process that has it.
+// Open opens the database at url.
+//
+// "sqlite:PATH" is a file, made when absent, locked for this process until Close (ErrLocked names the process that has
+// it) and brought up to date. "postgres://…" is a server that any number of processes share; unless o.Migrate says so,
+// its schema is left alone, and one that is older than this program knows is ErrSchemaOld. Errors of a server that is
+// away are Away.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
-	path, ok := strings.CutPrefix(url, "sqlite:")
-	if !ok || path == "" {
-		return nil, errors.New(`open database: the URL must be "sqlite:PATH"`)
-	}
-	s := &Store{engine: sqlite}
+	s := &Store{}
 	s.SetNews(o.News)
-	if err := s.openSQLite(ctx, path, cmp.Or(o.Log, slog.Default()), o.Committed); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), s.Close())
+	o.Log = cmp.Or(o.Log, slog.Default())
+	path, file := strings.CutPrefix(url, "sqlite:")
+	var err error
+	switch {
+	case file && path != "":
+		if err = s.openSQLite(ctx, path, o); err != nil {
+			err = fmt.Errorf("open database %s: %w", path, err)
+		}
+	case isPostgres(url):
+		if err = s.openPostgres(ctx, url, o); err != nil {
+			err = fmt.Errorf("open database: %w", err)
+		}
+	default:
+		err = errors.New(`open database: the URL must be "sqlite:PATH" or "postgres://…"`)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger, committed func(int, time.Duration)) error {
+func isPostgres(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+}
+
+func (s *Store) openSQLite(ctx context.Context, path string, o Options) error {
 	path, err := resolve(path)
 	if err != nil {
 		return err
@@ -73,12 +92,13 @@ func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger, c
 		return err
 	}
 	db.SetMaxOpenConns(1)
-	s.writes = newWriter(db, s.engine)
-	s.writes.committed = committed
-	if err := migrate(ctx, db, log); err != nil {
-		return err
+	if err := bringUp(ctx, sqliteSchema(db), true, o.Log); err != nil {
+		return errors.Join(err, db.Close())
 	}
-	if err := s.writes.connect(ctx); err != nil {
+	engine, err := newSQLiteEngine(ctx, db)
+	s.writes = newWriter(engine)
+	s.writes.committed = o.Committed
+	if err != nil {
 		return err
 	}
 	readers, err := sql.Open("sqlite", sqliteDSN(path, readerPragmas))
@@ -87,7 +107,26 @@ func (s *Store) openSQLite(ctx context.Context, path string, log *slog.Logger, c
 	}
 	readers.SetMaxOpenConns(maxReaders)
 	readers.SetMaxIdleConns(maxReaders)
-	s.reads = newReader(readers, s.engine)
+	s.reads = newSQLiteReads(readers)
+	return nil
+}
+
+func (s *Store) openPostgres(ctx context.Context, url string, o Options) error {
+	if err := upPostgres(ctx, url, o); err != nil {
+		return err
+	}
+	writes, reads, err := openPools(ctx, url)
+	if err != nil {
+		return err
+	}
+	engine := newPgEngine(writes, postgresWords)
+	s.writes = newWriter(engine)
+	s.writes.committed = o.Committed
+	s.reads = pgReader{reads, postgresWords} // closed with the store whatever comes
+	if engine.base, err = s.positionBase(ctx); err != nil {
+		return err
+	}
+	s.reads = pgReader{reads, postgresWords.with(settledWords(engine.base)...)}
 	return nil
 }
 

@@ -1,10 +1,6 @@
 package store
 
-import (
-	"database/sql"
-
-	"sandpiper/internal/job"
-)
+import "sandpiper/internal/job"
 
 // MaxRead is how many bytes of text one read of events, or one page of jobs, holds: it ends with the item that
 // reaches it, so a read always gets on. Without it a thousand long answers would be in memory for every reader.
@@ -20,11 +16,13 @@ func Cut(events []job.Event) bool {
 	return n >= MaxRead
 }
 
+func (e placed) weigh() int { return weigh(e.Event) }
+
 // weigh is about what an event takes, in memory and on its way out.
 func weigh(e job.Event) int { return 128 + len(e.Data) + len(e.Message) + len(e.Reason) }
 
 // collectMost is collect that stops at MaxRead. more says that there is another row.
-func collectMost[T any](rows *sql.Rows, err error, one func(scanner) (T, error), weigh func(T) int) (all []T, more bool, _ error) {
+func collectMost[T any](rows rows, err error, one func(scanner) (T, error), weigh func(T) int) (all []T, more bool, _ error) {
 	if err != nil {
 		return nil, false, err
 	}

@@ -84,7 +84,7 @@ func jobsQuery(c auth.Caller, f JobFilter) (string, []any, error) {
 		}
 		w.and(`j.number < ?`, before)
 	}
-	return `SELECT x'', ` + jobColumns + ` FROM jobs j LEFT JOIN results r ON r.job_id = j.id` +
+	return `SELECT {empty}, ` + jobColumns + ` FROM jobs j LEFT JOIN results r ON r.job_id = j.id` +
 		w.sql() + ` ORDER BY j.number DESC` + w.limit(f.Limit+1, 0), w.args, nil
 }
 

@@ -16,9 +16,9 @@ func (t *tx) release(ctx context.Context, h *head, giveUp string) error {
 	var state job.SandboxState
 	err := t.row(ctx, `UPDATE sandboxes SET busy_job = '', last_used_at = {now},
 		state  = CASE WHEN state IN ('creating', 'ready') AND $3 THEN 'cleanup'
-			WHEN state = 'creating' AND asked_for = 0 AND $4 THEN 'cleanup' ELSE state END,
+			WHEN state = 'creating' AND NOT asked_for AND $4 THEN 'cleanup' ELSE state END,
 		reason = CASE WHEN state IN ('creating', 'ready') AND $3 THEN $5
-			WHEN state = 'creating' AND asked_for = 0 AND $4 THEN $6 ELSE reason END
+			WHEN state = 'creating' AND NOT asked_for AND $4 THEN $6 ELSE reason END
 		WHERE id = $1 AND busy_job = $2 RETURNING state`,
 		h.sandboxID, h.id, giveUp != "", h.state.Terminal(), []byte(giveUp), []byte("its job ended before it was made")).
 		Scan(&state)

@@ -14,7 +14,7 @@ import (
 // The sandbox is free for others but stays the job's, unless it is given up. A job that somebody asked to cancel does
 // not go back: it ends as cancelled.
 func (s *Store) Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q Requeue) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, about(a.JobID), func(ctx context.Context, t *tx) error {
 		h, err := t.own(ctx, a)
 		if errors.Is(err, job.ErrLost) && h.givenBackBy(a) {
 			return nil // it was committed before, and the reply was lost
@@ -63,7 +63,7 @@ func (t *tx) requeue(ctx context.Context, h *head, q Requeue) error {
 		h.sandboxID = ""
 	}
 	// pushed_at = 0: a hint is wanted as soon as it is due.
-	err := t.must(ctx, `UPDATE jobs SET state = 'queued', tries = tries + $4, moves = moves + $8, sandbox_id = $5, pushed_at = 0,
+	err := t.must(ctx, `UPDATE jobs SET state = 'queued', tries = tries + CASE WHEN $4 THEN 1 ELSE 0 END, moves = moves + CASE WHEN $8 THEN 1 ELSE 0 END, sandbox_id = $5, pushed_at = 0,
 		run_after = CASE WHEN $6 > {now} + $7 THEN $6 ELSE {now} + $7 END
 		WHERE id = $1 AND state = $2 AND attempt = $3`,
 		h.id, string(h.state), h.attempt, q.ChargeTry, h.sandboxID, toMillis(q.RunAfter), max(0, q.Delay.Milliseconds()), q.NewSandbox)

@@ -15,7 +15,7 @@ var ErrRunOpen = errors.New("the job has a run that has not ended")
 // Intend keeps the run r of a's job before anything of it is paid. The same run again by the same attempt is success.
 // job.ErrLost: another attempt owns the job, or the run. ErrRunOpen: an earlier run has not ended.
 func (s *Store) Intend(ctx context.Context, a job.Attempt, r job.Run) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, about(a.JobID), func(ctx context.Context, t *tx) error {
 		h, err := t.own(ctx, a)
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func (t *tx) addRun(ctx context.Context, h head, r job.Run) error {
 
 // MarkLaunched keeps that the launcher said that the command was started. A run that is further already stays there.
 func (s *Store) MarkLaunched(ctx context.Context, a job.Attempt, runID string) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, about(a.JobID), func(ctx context.Context, t *tx) error {
 		if _, err := t.ownRun(ctx, a, runID); err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (s *Store) MarkLaunched(ctx context.Context, a job.Attempt, runID string) e
 
 // EndRun keeps that a run is over though the job is not. What it used is added to the usage.
 func (s *Store) EndRun(ctx context.Context, a job.Attempt, runID string) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, about(a.JobID), func(ctx context.Context, t *tx) error {
 		h, err := t.ownRun(ctx, a, runID)
 		if err != nil {
 			return err

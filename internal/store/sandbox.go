@@ -18,12 +18,12 @@ func (s *Store) AddSandbox(ctx context.Context, c auth.Caller, sb job.Sandbox) (
 		sb.UserID = c.UserID
 	}
 	var kept job.Sandbox
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, about(sb.ID), func(ctx context.Context, t *tx) error {
 		if sb.ID == "" || !c.Sees(sb.Tenant, sb.UserID) {
 			return job.ErrForbidden
 		}
 		added, err := t.once(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, asked_for, created_at)
-			VALUES ($1, $2, $3, 'creating', $4, $5, 1, {now}) ON CONFLICT (id) DO NOTHING`,
+			VALUES ($1, $2, $3, 'creating', $4, $5, TRUE, {now}) ON CONFLICT (id) DO NOTHING`,
 			sb.ID, sb.Tenant, sb.UserID, sb.Snapshot, sb.Fingerprint)
 		if err != nil {
 			return err
@@ -86,9 +86,9 @@ func (s *Store) SandboxesToCreate(ctx context.Context, worker string, lease time
 		return nil, wrap(err, "find sandboxes to create")
 	}
 	var list []job.Sandbox
-	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+	err = s.write(ctx, about("sandboxes to create"), func(ctx context.Context, t *tx) error {
 		rows, err := t.query(ctx, `UPDATE sandboxes SET create_worker = $1, create_until = {now} + $2
-			WHERE number IN (SELECT number`+waiting+` ORDER BY number LIMIT $3) RETURNING `+sandboxColumns,
+			WHERE number IN (SELECT number`+waiting+` ORDER BY number LIMIT $3 {skip}) RETURNING `+sandboxColumns,
 			worker, lease.Milliseconds(), limit)
 		list, err = collect(rows, err, scanSandbox)
 		return err
@@ -108,7 +108,7 @@ func (s *Store) SandboxesToDelete(ctx context.Context, limit int) ([]job.Sandbox
 // the sandbox was given up meanwhile; then it is kept for deletion under that id.
 func (s *Store) SandboxReady(ctx context.Context, id, platformID string) error {
 	gone := false
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, about(id), func(ctx context.Context, t *tx) error {
 		b, err := loadSandbox(ctx, t, id)
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func (s *Store) SandboxCleanup(ctx context.Context, id, reason string) error {
 }
 
 func (s *Store) retire(ctx context.Context, id, reason string, next job.SandboxState) error {
-	return s.write(ctx, func(ctx context.Context, t *tx) error {
+	return s.write(ctx, about(id), func(ctx context.Context, t *tx) error {
 		b, err := loadSandbox(ctx, t, id)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"sandpiper/internal/pgtest"
 	"sandpiper/internal/store"
 	"sandpiper/internal/store/storetest"
 )
@@ -24,6 +25,25 @@ func TestSQLite(t *testing.T) {
 			}
 			path, _ := paths.Load(s)
 			return open(t, path.(string))
+		},
+	})
+}
+
+func TestPostgres(t *testing.T) {
+	var urls sync.Map // :: open store → its database
+	open := func(t testing.TB, url string) *store.Store {
+		s := storetest.Open(t, url)
+		urls.Store(s, url)
+		return s
+	}
+	storetest.Run(t, storetest.Fixture{
+		New: func(t testing.TB) *store.Store { return open(t, pgtest.URL(t)) },
+		Reopen: func(t testing.TB, s *store.Store) *store.Store {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			url, _ := urls.Load(s)
+			return open(t, url.(string))
 		},
 	})
 }

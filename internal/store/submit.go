@@ -26,7 +26,7 @@ func (s *Store) Submit(ctx context.Context, c auth.Caller, j job.Job, k Key) (ke
 	if !c.Sees(j.Tenant, j.UserID) {
 		return job.Job{}, false, fmt.Errorf("submit for user %s: %w", j.UserID, job.ErrForbidden)
 	}
-	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+	err = s.write(ctx, about(j.ID, keyOf(j, k), talkOf(j)), func(ctx context.Context, t *tx) error {
 		id, err := t.submittedBefore(ctx, j, k)
 		if err != nil {
 			return err
@@ -44,6 +44,22 @@ func (s *Store) Submit(ctx context.Context, c auth.Caller, j job.Job, k Key) (ke
 		return job.Job{}, false, fmt.Errorf("submit job %s: %w", j.ID, err)
 	}
 	return kept, replayed, nil
+}
+
+// keyOf is what two submissions with one key are about.
+func keyOf(j job.Job, k Key) string {
+	if k.Name == "" {
+		return ""
+	}
+	return "key " + j.Tenant + "\n" + j.UserID + "\n" + k.Name
+}
+
+// talkOf is what two submissions to one conversation are about.
+func talkOf(j job.Job) string {
+	if j.Spec.Continue && j.Spec.ConversationID == "" {
+		return "talk in " + j.Spec.SandboxID
+	}
+	return j.Spec.ConversationID
 }
 
 // submittedBefore returns the id of the job that j repeats, "" when j is new. The key is taken by an insert, not

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"sandpiper/internal/job"
@@ -11,55 +10,42 @@ import (
 // tx is the transaction of one write. The helpers of this package that write take it, so that they compose and
 // cannot forget to be in one. What they add to news is published after the commit.
 type tx struct {
-	w    *writer
-	news *job.News // nil: nothing happened that somebody waits for
+	statements
+	places *places   // of new events; nil: the engine gives them by itself
+	news   *job.News // nil: nothing happened that somebody waits for
+}
+
+// about is what a write is about, by which writes that could get in each other's way are kept apart: ids of jobs and
+// sandboxes, idempotency keys.
+func about(things ...string) []string {
+	on := things[:0]
+	for _, thing := range things {
+		if thing != "" {
+			on = append(on, thing)
+		}
+	}
+	return on
 }
 
 // write runs do in a transaction and publishes its news, once, when it is committed. The ctx that do gets does not
-// end: a write that has begun is finished, for others share its commit.
-func (s *Store) write(ctx context.Context, do func(ctx context.Context, t *tx) error) error {
+// end: a write that has begun is finished, for others share its commit. do may be run several times.
+func (s *Store) write(ctx context.Context, on []string, do func(ctx context.Context, t *tx) error) error {
 	var news *job.News
-	err := s.writes.run(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writes.run(ctx, on, func(ctx context.Context, t *tx) error {
 		err := do(ctx, t)
 		news = t.news
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		s.publish(ctx, news)
 	}
+	return err
+}
+
+func (s *Store) publish(ctx context.Context, news *job.News) {
 	if to := s.news.Load(); to != nil && news != nil {
 		(*to).Publish(context.WithoutCancel(ctx), *news)
 	}
-	return nil
-}
-
-func (t *tx) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	st, err := t.w.prepared(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return st.QueryContext(ctx, args...)
-}
-
-func (t *tx) row(ctx context.Context, query string, args ...any) scanner {
-	st, err := t.w.prepared(ctx, query)
-	if err != nil {
-		return failed{err}
-	}
-	return st.QueryRowContext(ctx, args...)
-}
-
-// exec returns how many rows were changed.
-func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	st, err := t.w.prepared(ctx, query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := st.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
 }
 
 // must is exec for a statement that changes exactly one row, because what it depends on was read in this
@@ -84,9 +70,4 @@ func (t *tx) tell() *job.News {
 		t.news = &job.News{}
 	}
 	return t.news
-}
-
-// adHoc is query for a statement whose text depends on its arguments, which is not worth keeping.
-func (t *tx) adHoc(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.w.conn.QueryContext(ctx, t.w.engine.sql(query), args...)
 }

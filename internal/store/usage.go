@@ -48,7 +48,7 @@ func (t *tx) addUsage(ctx context.Context, h head, runID string, o job.Outcome) 
 			input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd, price_version, created_at)
 			VALUES ($1, $2, $3, $4, $5, 'used', $6, $7, $8, $9, $10, $11, $12, {now})
 			ON CONFLICT (job_id, run_id, kind, model) DO NOTHING`,
-			h.tenant, h.userID, h.batchID, h.id, runID, u.Model,
+			h.tenant, h.userID, h.batchID, h.id, runID, plain(u.Model),
 			u.InputTokens, u.OutputTokens, u.CacheReadTokens, u.CacheWriteTokens, cost, o.PriceVersion)
 		if err != nil {
 			return fmt.Errorf("add usage: %w", err)

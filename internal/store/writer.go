@@ -2,67 +2,110 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 )
 
-// writer has the one connection that writes. Writes that come while another commits wait, and then share one
-// transaction, each in a savepoint of its own, because a commit costs a write to the disk however much is in it.
+// writer brings writes to the engine. Writes that come while others are committed wait, and then share one transaction,
+// because a commit costs a write to the disk however much is in it.
 //
 // It has no goroutine: the first caller leads, commits what waits, and appoints the next one.
 type writer struct {
-	db     *sql.DB
-	engine dialect
-
+	engine    engine
 	committed func(writes int, took time.Duration) // may be nil
-
-	conn  *sql.Conn            // the leader's
-	stmts map[string]*sql.Stmt // :: query → prepared; the leader's
 
 	mu      sync.Mutex
 	queue   []*write
-	leading bool
+	leaders int                 // groups that are being committed, or whose leader was appointed
+	busy    map[string]struct{} // what the writes of those groups are about
 	closed  bool
 	callers sync.WaitGroup
 }
 
 // write is one caller's part of a group.
 type write struct {
-	ctx       context.Context // the caller's; looked at only before the write begins
+	ctx context.Context // the caller's; looked at only before the write begins
+	// on is what it is about. Two writes about one thing are never in one group, nor in two at once, in which they would
+	// meet each other half done.
+	on        []string
 	do        func(ctx context.Context, t *tx) error
 	wake      chan struct{} // closed when it has been decided or was appointed
 	appointed bool          // to lead the next group
-	decided   bool
-	err       error
-	panicked  any
+	done      bool          // its group is over
+
+	err      error
+	panicked any
+	again    bool // its group failed and it was not decided
+	broke    bool // its group failed because of it
 }
 
 // maxGroup bounds how long one commit can take.
 const maxGroup = 256
 
+// maxTries is how often a write is tried in a group before it goes alone.
+const maxTries = 2
+
 var errClosed = errors.New("the store is closed")
 
-func newWriter(db *sql.DB, engine dialect) *writer {
-	return &writer{db: db, engine: engine, stmts: map[string]*sql.Stmt{}}
-}
-
-func (w *writer) connect(ctx context.Context) (err error) {
-	w.conn, err = w.db.Conn(ctx)
-	return err
-}
+func newWriter(e engine) *writer { return &writer{engine: e, busy: map[string]struct{}{}} }
 
 // run runs do in a transaction and returns when it has been committed or rolled back. A ctx that ends gives up
-// waiting only while the write has not begun: after that the answer is the true one.
-func (w *writer) run(ctx context.Context, do func(ctx context.Context, t *tx) error) error {
-	me := &write{ctx: ctx, do: do, wake: make(chan struct{})}
-	if err := w.enter(me); err != nil {
+// waiting only while the write has not begun: after that the answer is the true one. do may be run several times.
+func (w *writer) run(ctx context.Context, on []string, do func(ctx context.Context, t *tx) error) error {
+	if err := w.enter(); err != nil {
 		return err
 	}
 	defer w.callers.Done()
+	for tries := 1; ; tries++ {
+		me := &write{ctx: ctx, on: on, do: do, wake: make(chan struct{})}
+		if err := w.inGroup(ctx, me); err != nil {
+			return err
+		}
+		if me.again && (me.broke || tries == maxTries) {
+			w.engine.alone(context.WithoutCancel(ctx), me)
+			me.again = false
+		}
+		switch {
+		case me.panicked != nil:
+			panic(me.panicked)
+		case !me.again:
+			return me.err
+		}
+	}
+}
+
+// apart runs do in a transaction that it shares with nobody: for what must not wait for others.
+func (w *writer) apart(ctx context.Context, do func(ctx context.Context, t *tx) error) error {
+	if err := w.enter(); err != nil {
+		return err
+	}
+	defer w.callers.Done()
+	me := &write{ctx: ctx, do: do}
+	w.engine.apart(context.WithoutCancel(ctx), me)
+	if me.panicked != nil {
+		panic(me.panicked)
+	}
+	return me.err
+}
+
+func (w *writer) enter() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return errClosed
+	}
+	w.callers.Add(1)
+	return nil
+}
+
+// inGroup waits until me was in a group. An error means that ctx ended before.
+func (w *writer) inGroup(ctx context.Context, me *write) error {
+	w.mu.Lock()
+	w.queue = append(w.queue, me)
+	w.appoint()
+	w.mu.Unlock()
 	select {
 	case <-me.wake:
 	case <-ctx.Done():
@@ -71,27 +114,8 @@ func (w *writer) run(ctx context.Context, do func(ctx context.Context, t *tx) er
 		}
 		<-me.wake
 	}
-	if !me.decided {
-		w.lead()
-	}
-	if me.panicked != nil {
-		panic(me.panicked)
-	}
-	return me.err
-}
-
-// enter queues me; the first one leads.
-func (w *writer) enter(me *write) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		return errClosed
-	}
-	w.callers.Add(1)
-	w.queue = append(w.queue, me)
-	if !w.leading {
-		w.leading = true
-		me.appoint()
+	if !me.done {
+		w.lead(me)
 	}
 	return nil
 }
@@ -108,85 +132,87 @@ func (w *writer) leave(me *write) bool {
 	return true
 }
 
-func (wr *write) appoint() {
-	wr.appointed = true
-	close(wr.wake)
+// appoint makes leaders of those who wait, as many as there can be.
+func (w *writer) appoint() {
+	for _, wr := range w.queue {
+		if w.leaders == w.engine.groups() {
+			return
+		}
+		if !wr.appointed && !w.taken(wr) {
+			w.leaders++
+			w.take(wr)
+			wr.appointed = true
+			close(wr.wake)
+		}
+	}
 }
 
-// lead commits what waits, the leader's own write first, and appoints the next leader.
-func (w *writer) lead() {
+// lead commits what waits, the leader's own write first, and appoints the next leaders.
+func (w *writer) lead(me *write) {
 	w.mu.Lock()
-	group := slices.Clone(w.queue[:min(len(w.queue), maxGroup)])
-	w.queue = slices.Delete(w.queue, 0, len(group))
+	group := w.gather(me)
 	w.mu.Unlock()
 
 	began := time.Now()
-	w.commit(context.Background(), group)
+	w.engine.commit(context.Background(), group)
 	if w.committed != nil {
 		w.committed(len(group), time.Since(began))
 	}
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.leaders--
 	for _, wr := range group {
-		wr.decided = true
-		if !wr.appointed {
+		for _, key := range wr.on {
+			delete(w.busy, key)
+		}
+		wr.done = true
+		if wr != me {
 			close(wr.wake)
 		}
 	}
-	if w.leading = len(w.queue) > 0; w.leading {
-		w.queue[0].appoint()
+	w.appoint()
+}
+
+// gather takes the leader and those who wait out of the queue. Who is about something that somebody before it in the
+// queue is about too stays there.
+func (w *writer) gather(me *write) []*write {
+	group := []*write{me}
+	rest := w.queue[:0]
+	passed := map[string]struct{}{}
+	for _, wr := range w.queue {
+		switch {
+		case wr == me:
+		case wr.appointed || len(group) == maxGroup || w.taken(wr) || overlaps(passed, wr.on):
+			rest = append(rest, wr)
+			for _, key := range wr.on {
+				passed[key] = struct{}{}
+			}
+		default:
+			group = append(group, wr)
+			w.take(wr)
+		}
+	}
+	clear(w.queue[len(rest):])
+	w.queue = rest
+	return group
+}
+
+func (w *writer) taken(wr *write) bool { return overlaps(w.busy, wr.on) }
+
+func (w *writer) take(wr *write) {
+	for _, key := range wr.on {
+		w.busy[key] = struct{}{}
 	}
 }
 
-// commit decides every write of group. One that fails is undone alone; when the transaction itself fails, all of
-// them have failed.
-func (w *writer) commit(ctx context.Context, group []*write) {
-	if err := w.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
-		fail(group, fmt.Errorf("begin: %w", err))
-		return
-	}
-	kept := 0
-	for _, wr := range group {
-		if err := w.try(ctx, wr); err != nil {
-			_ = w.exec(ctx, `ROLLBACK`) // it may be rolled back already
-			fail(group, err)
-			return
-		}
-		if wr.err == nil {
-			kept++
+func overlaps(set map[string]struct{}, keys []string) bool {
+	for _, key := range keys {
+		if _, ok := set[key]; ok {
+			return true
 		}
 	}
-	if kept == 0 {
-		if err := w.exec(ctx, `ROLLBACK`); err != nil {
-			fail(group, fmt.Errorf("roll back: %w", err))
-		}
-		return
-	}
-	if err := w.exec(ctx, `COMMIT`); err != nil {
-		_ = w.exec(ctx, `ROLLBACK`)
-		fail(group, fmt.Errorf("commit: %w", err))
-	}
-}
-
-// try runs one write in a savepoint. Its own error is in wr; the error that it returns has broken the transaction.
-func (w *writer) try(ctx context.Context, wr *write) error {
-	if wr.err = wr.ctx.Err(); wr.err != nil {
-		return nil
-	}
-	if err := w.exec(ctx, `SAVEPOINT one`); err != nil {
-		return fmt.Errorf("savepoint: %w", err)
-	}
-	wr.err = wr.guarded(ctx, &tx{w: w})
-	if wr.err != nil {
-		if err := w.exec(ctx, `ROLLBACK TO one`); err != nil { // a full disk ends the whole transaction
-			return fmt.Errorf("another write of the same commit failed: %w", wr.err)
-		}
-	}
-	if err := w.exec(ctx, `RELEASE one`); err != nil {
-		return fmt.Errorf("release: %w", err)
-	}
-	return nil
+	return false
 }
 
 // guarded keeps a panic for the caller that it belongs to: the leader runs other callers' writes too.
@@ -208,40 +234,11 @@ func fail(group []*write, err error) {
 	}
 }
 
-func (w *writer) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	if st := w.stmts[query]; st != nil {
-		return st, nil
-	}
-	st, err := w.conn.PrepareContext(ctx, w.engine.sql(query))
-	if err == nil {
-		w.stmts[query] = st
-	}
-	return st, err
-}
-
-func (w *writer) exec(ctx context.Context, query string) error {
-	st, err := w.prepared(ctx, query)
-	if err != nil {
-		return err
-	}
-	_, err = st.ExecContext(ctx)
-	return err
-}
-
-// close refuses new writes, waits for those that have come, and closes the connection.
+// close refuses new writes, waits for those that have come, and closes the engine.
 func (w *writer) close() error {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
 	w.callers.Wait()
-	var errs []error
-	for query, st := range w.stmts {
-		errs = append(errs, st.Close())
-		delete(w.stmts, query)
-	}
-	if w.conn != nil {
-		errs = append(errs, w.conn.Close())
-		w.conn = nil
-	}
-	return errors.Join(append(errs, w.db.Close())...)
+	return w.engine.close()
 }

@@ -38,7 +38,7 @@ func set(ctx context.Context, t *tx, name string) error {
 func held(t *testing.T, s *Store, g *errgroup.Group) (release func()) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	g.Go(func() error {
-		return s.write(t.Context(), func(ctx context.Context, t *tx) error {
+		return s.write(t.Context(), nil, func(ctx context.Context, t *tx) error {
 			close(begun)
 			<-end
 			return set(ctx, t, "held")
@@ -104,7 +104,7 @@ func TestWritesShareACommit(t *testing.T) {
 	const each = 10
 	for i := range each {
 		write := func(ctx context.Context, kind string, end error) error {
-			return s.write(ctx, func(ctx context.Context, t *tx) error {
+			return s.write(ctx, nil, func(ctx context.Context, t *tx) error {
 				return errors.Join(set(ctx, t, fmt.Sprint(kind, i)), end)
 			})
 		}
@@ -127,7 +127,7 @@ func TestWritesShareACommit(t *testing.T) {
 					panics.Add(1)
 				}
 			}()
-			return s.write(t.Context(), func(ctx context.Context, t *tx) error {
+			return s.write(t.Context(), nil, func(ctx context.Context, t *tx) error {
 				_ = set(ctx, t, fmt.Sprint("panic", i))
 				panic("mine")
 			})
@@ -161,9 +161,9 @@ func TestABrokenTransactionFailsEveryWriteInIt(t *testing.T) {
 	release := held(t, s, &g)
 	for i := range 5 {
 		rest.Go(func() error {
-			err := s.write(t.Context(), func(ctx context.Context, t *tx) error {
+			err := s.write(t.Context(), nil, func(ctx context.Context, t *tx) error {
 				if i == 3 { // what SQLite does by itself when the disk is full
-					_ = t.w.exec(ctx, `ROLLBACK`)
+					_, _ = t.exec(ctx, `ROLLBACK`)
 					return errors.New("disk full")
 				}
 				return set(ctx, t, fmt.Sprint("w", i))

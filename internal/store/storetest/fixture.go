@@ -3,7 +3,9 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -33,7 +35,13 @@ func SQLite(t testing.TB) *store.Store {
 // OpenSQLite opens the store at path and closes it at the end.
 func OpenSQLite(t testing.TB, path string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{})
+	return Open(t, "sqlite:"+path)
+}
+
+// Open opens the store at url, with a schema that is up to date, and closes it at the end.
+func Open(t testing.TB, url string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), url, store.Options{Migrate: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,9 +189,24 @@ func Read(t testing.TB, s *store.Store, id string) job.Job {
 	return j
 }
 
-// Events reads all events of a job.
+// Stream reads a stream as store.Stream does, and waits until what is held back is settled.
+func Stream(t testing.TB, s *store.Store, c auth.Caller, sc store.Scope, after int64, limit int) ([]job.Event, error) {
+	t.Helper()
+	for {
+		events, held, err := s.Stream(context.WithoutCancel(t.Context()), c, sc, after, limit)
+		if !held || err != nil {
+			return events, err
+		}
+		runtime.Gosched()
+	}
+}
+
+// Events reads all events of a job, with their final positions.
 func Events(t testing.TB, s *store.Store, id string) (all []job.Event) {
 	t.Helper()
+	if _, err := Stream(t, s, auth.LocalOperator(), store.Scope{JobID: id}, 0, 10_000); err != nil {
+		t.Fatal(err)
+	}
 	for after := int64(0); ; {
 		events, err := s.Events(context.WithoutCancel(t.Context()), auth.LocalOperator(), id, after, 10_000)
 		if err != nil {

@@ -43,7 +43,7 @@ func heavyEvents(t *testing.T, s *store.Store) {
 	for name, read := range map[string]func(after job.Event) ([]job.Event, error){
 		"of a job": func(e job.Event) ([]job.Event, error) { return s.Events(t.Context(), Ann, c.Job.ID, e.Seq, 1000) },
 		"of a user": func(e job.Event) ([]job.Event, error) {
-			return s.Stream(t.Context(), Ann, store.Scope{}, e.Position, 1000)
+			return Stream(t, s, Ann, store.Scope{}, e.Position, 1000)
 		},
 	} {
 		var after job.Event

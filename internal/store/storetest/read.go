@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"sandpiper/internal/auth"
@@ -53,7 +54,7 @@ func nobodyElses(t *testing.T, s *store.Store) {
 			boxes, e3 := s.Sandboxes(ctx, who, 0)
 			events := 0
 			for _, sc := range []store.Scope{{}, {JobID: c.Job.ID}, {UserID: "ann"}} {
-				got, err := s.Stream(ctx, who, sc, 0, 0)
+				got, err := Stream(t, s, who, sc, 0, 0)
 				if events += len(got); err != nil {
 					t.Error(err)
 				}
@@ -79,7 +80,7 @@ func operatorSees(t *testing.T, s *store.Store) {
 	if err != nil || len(jobs) != 1 || jobs[0].ID != b.ID {
 		t.Errorf("Bob's jobs %v, %v; want %s", jobs, err, b.ID)
 	}
-	if events, err := s.Stream(t.Context(), op, store.Scope{}, 0, 0); err != nil || len(events) != 2 {
+	if events, err := Stream(t, s, op, store.Scope{}, 0, 0); err != nil || len(events) != 2 {
 		t.Errorf("%d events, %v; want 2", len(events), err)
 	}
 	if _, err := s.Cancel(t.Context(), op, a.ID); err != nil {
@@ -161,45 +162,49 @@ func eventsAfter(t *testing.T, s *store.Store) {
 
 func streams(t *testing.T, s *store.Store) {
 	a1 := Queued(t, s, func(j *job.Job) { j.BatchID = "batch_1" })
-	head, err := s.Head(t.Context())
-	if err != nil || head != 1 {
-		t.Fatalf("head %d, %v", head, err)
+	head := Events(t, s, a1.ID)[0].Position
+	if got, err := s.Head(t.Context()); err != nil || got != head {
+		t.Fatalf("head %d, %v; want %d", got, err, head)
 	}
 	b1 := Queued(t, s, func(j *job.Job) { j.UserID = "bob" })
 	Claim(t, s, a1.ID)
 	Claim(t, s, b1.ID)
+	all, err := Stream(t, s, auth.LocalOperator(), store.Scope{}, 0, 0)
+	if err != nil || len(all) != 4 {
+		t.Fatalf("%d events, %v; want 4", len(all), err)
+	}
 	for name, tc := range map[string]struct {
 		c     auth.Caller
 		sc    store.Scope
 		after int64
-		want  []int64
+		want  []int // of the four, from 1
 	}{
-		"a user's":               {Ann, store.Scope{}, 0, []int64{1, 3}},
-		"a user's, live":         {Ann, store.Scope{}, head, []int64{3}},
-		"a job's":                {Ann, store.Scope{JobID: a1.ID}, 1, []int64{3}},
-		"a batch's":              {Ann, store.Scope{BatchID: "batch_1"}, 0, []int64{1, 3}},
+		"a user's":               {Ann, store.Scope{}, 0, []int{1, 3}},
+		"a user's, live":         {Ann, store.Scope{}, head, []int{3}},
+		"a job's":                {Ann, store.Scope{JobID: a1.ID}, head, []int{3}},
+		"a batch's":              {Ann, store.Scope{BatchID: "batch_1"}, 0, []int{1, 3}},
 		"a batch's, not his":     {Bob, store.Scope{BatchID: "batch_1"}, 0, nil},
-		"the operator's":         {auth.LocalOperator(), store.Scope{}, 0, []int64{1, 2, 3, 4}},
-		"the operator's of Bob":  {auth.LocalOperator(), store.Scope{UserID: "bob"}, 0, []int64{2, 4}},
-		"of a job, of its user":  {Bob, store.Scope{JobID: b1.ID, UserID: "bob"}, 0, []int64{2, 4}},
+		"the operator's":         {auth.LocalOperator(), store.Scope{}, 0, []int{1, 2, 3, 4}},
+		"the operator's of Bob":  {auth.LocalOperator(), store.Scope{UserID: "bob"}, 0, []int{2, 4}},
+		"of a job, of its user":  {Bob, store.Scope{JobID: b1.ID, UserID: "bob"}, 0, []int{2, 4}},
 		"of a job, of the wrong": {auth.LocalOperator(), store.Scope{JobID: b1.ID, UserID: "ann"}, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			events, err := s.Stream(t.Context(), tc.c, tc.sc, tc.after, 0)
+			events, err := Stream(t, s, tc.c, tc.sc, tc.after, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got []int64
+			var got []int
 			for _, e := range events {
-				got = append(got, e.Position)
+				got = append(got, 1+slices.IndexFunc(all, func(other job.Event) bool { return other.Position == e.Position }))
 				if p, err := store.DecodeCursor(e.Cursor); err != nil || p != e.Position {
 					t.Errorf("cursor %q of position %d is %d, %v", e.Cursor, e.Position, p, err)
 				}
 			}
-			same(t, "positions", got, tc.want)
+			same(t, "events", got, tc.want)
 		})
 	}
-	if few, err := s.Stream(t.Context(), auth.LocalOperator(), store.Scope{}, 1, 2); err != nil || len(few) != 2 || few[0].Position != 2 {
+	if few, err := Stream(t, s, auth.LocalOperator(), store.Scope{}, head, 2); err != nil || len(few) != 2 || few[0].Position != all[1].Position {
 		t.Errorf("at most 2 after 1: %+v, %v", few, err)
 	}
 }

@@ -1,0 +1,311 @@
+// Package pgtest gives tests a real Postgres: a server of their own, started for the first test of a binary that asks
+// for one and ended with it, and in it an empty database for each.
+//
+// The server is Debian's, of whatever version is installed. It does not wait for the disk, because nobody pulls the plug
+// of a test; a test about that asks for a Durable server.
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var (
+	shared     *Server
+	sharedOnce sync.Once
+	sharedErr  error
+	databases  atomic.Int64
+)
+
+// URL is an empty database of the test's own, on the server that the tests of this binary share.
+func URL(t testing.TB) string {
+	t.Helper()
+	sharedOnce.Do(func() {
+		shared, sharedErr = start(os.TempDir(), "fsync=off")
+	})
+	if sharedErr != nil {
+		t.Fatal(sharedErr)
+	}
+	return shared.Database(t)
+}
+
+// Tests are the tests of a package that uses URL: the shared server ends after them. A TestMain runs them, or has them
+// run by goleak.VerifyTestMain.
+type Tests struct{ *testing.M }
+
+// Run runs the tests and ends the server.
+func (t Tests) Run() int {
+	code := t.M.Run()
+	if shared != nil {
+		_ = shared.stop(syscall.SIGQUIT) // its files are thrown away
+		_ = os.RemoveAll(shared.dir)
+	}
+	return code
+}
+
+// New starts a server for one test, which may stop it and start it again. settings are "name=value".
+func New(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	s, err := start(os.TempDir(), settings...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.stop(syscall.SIGQUIT)
+		_ = os.RemoveAll(s.dir)
+	})
+	return s
+}
+
+// Server is a Postgres server on a port of loopback.
+type Server struct {
+	dir      string
+	port     int
+	settings []string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{} // closed when cmd has ended
+}
+
+func start(temp string, settings ...string) (*Server, error) {
+	dir, err := os.MkdirTemp(temp, "pgtest-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{dir: dir, settings: settings}
+	if err := s.init(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start postgres: %w", err), os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+func (s *Server) init() error {
+	who, err := owner()
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(s.dir, 0o755); err != nil {
+		return err
+	}
+	data := filepath.Join(s.dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return err
+	}
+	if who != nil {
+		if err := os.Chown(data, int(who.Uid), int(who.Gid)); err != nil {
+			return err
+		}
+	}
+	initdb, err := program("initdb")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(initdb, "-D", data, "-U", "sandpiper", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+	cmd.SysProcAttr, cmd.Dir = &syscall.SysProcAttr{Credential: who}, "/"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	if s.port, err = freePort(); err != nil {
+		return err
+	}
+	return s.Start()
+}
+
+// owner is who the server runs as: it refuses to be root. nil is whoever we are.
+func owner() (*syscall.Credential, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		if u, err := user.Lookup(name); err == nil {
+			uid, _ := strconv.Atoi(u.Uid)
+			gid, _ := strconv.Atoi(u.Gid)
+			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+		}
+	}
+	return nil, errors.New("there is no user that could run it")
+}
+
+// program finds a program of the server, which Debian keeps out of the PATH.
+func program(name string) (string, error) {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	if len(found) > 0 {
+		slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
+		return found[len(found)-1], nil
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("postgres is not installed (scripts/need.sh does it): %w", err)
+	}
+	return path, nil
+}
+
+func version(path string) int {
+	n, _ := strconv.Atoi(strings.Split(path, "/")[4])
+	return n
+}
+
+// Start starts a server that was stopped, on the same port, and waits until it answers.
+func (s *Server) Start() error {
+	postgres, err := program("postgres")
+	if err != nil {
+		return err
+	}
+	who, err := owner()
+	if err != nil {
+		return err
+	}
+	args := []string{
+		"-D", filepath.Join(s.dir, "data"), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port),
+		"-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "shared_buffers=64MB",
+	}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(postgres, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
+	// A test binary that is killed takes the server along.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who, Pdeathsig: syscall.SIGQUIT, Setpgid: true}
+	begun, done := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // the death signal is that of the thread that started it
+		err := cmd.Start()
+		begun <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+		close(done)
+	}()
+	if err := <-begun; err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.cmd, s.done = cmd, done
+	s.mu.Unlock()
+	return s.ready(done)
+}
+
+// ready waits until the server answers.
+func (s *Server) ready(done <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := pgx.Connect(ctx, s.url("postgres"))
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-tick.C:
+		case <-done:
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+			return fmt.Errorf("the server has ended:\n%s", log)
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// Stop ends the server as a restart does: sessions are cut off, what was committed is kept.
+func (s *Server) Stop() error { return s.stop(syscall.SIGINT) }
+
+// Kill ends the server as a crash does.
+func (s *Server) Kill() error { return s.stop(syscall.SIGQUIT) }
+
+func (s *Server) stop(sig syscall.Signal) error {
+	s.mu.Lock()
+	cmd, done := s.cmd, s.done
+	s.cmd = nil
+	s.mu.Unlock()
+	if cmd == nil {
+		return nil
+	}
+	err := cmd.Process.Signal(sig)
+	<-done
+	return err
+}
+
+// Pause lets the server's main process and every session of it hang, as a machine does that has stopped; Resume ends
+// that.
+func (s *Server) Pause() error  { return s.signal(syscall.SIGSTOP) }
+func (s *Server) Resume() error { return s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return errors.New("the server is not running")
+	}
+	var errs []error
+	for _, pid := range append(children(s.cmd.Process.Pid), s.cmd.Process.Pid) {
+		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// children are the sessions and helpers of the server.
+func children(pid int) (all []int) {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, field := range strings.Fields(string(raw)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			all = append(all, child)
+		}
+	}
+	return all
+}
+
+// Port is where the server listens.
+func (s *Server) Port() int { return s.port }
+
+// Database makes an empty database and drops it after the test.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test_%d", databases.Add(1))
+	if err := s.exec(t.Context(), `CREATE DATABASE `+name); err != nil {
+		t.Fatalf("create a database: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = s.exec(ctx, `DROP DATABASE `+name+` WITH (FORCE)`) // a test may have stopped the server
+	})
+	return s.url(name)
+}
+
+func (s *Server) exec(ctx context.Context, query string) error {
+	conn, err := pgx.Connect(ctx, s.url("postgres"))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, query)
+	return errors.Join(err, conn.Close(ctx))
+}
+
+func (s *Server) url(database string) string {
+	return fmt.Sprintf("postgres://sandpiper@127.0.0.1:%d/%s?sslmode=disable", s.port, database)
+}
