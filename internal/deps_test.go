@@ -177,6 +177,7 @@ var modules = []foreign{
 	{"github.com/pressly/goose/v3", "the schema moves in numbered steps", []string{"internal/store"}},
 	{"github.com/labstack/echo/v4", "no other room knows HTTP requests", []string{"internal/httpapi"}},
 	{"github.com/coder/websocket", "both ends of our socket, and the platform's for logs", []string{"internal/httpapi", "client", "internal/localdaytona/daemon"}},
+	{"github.com/golang-jwt/jwt/v5", "one room knows what a token is", []string{"internal/auth"}},
 	{"github.com/caarlos0/env/v11", "one room reads the environment", []string{"internal/config"}},
 	{"github.com/spf13/cobra", "commands and flags", []string{"cmd/sandpiper"}},
 	{"github.com/prometheus/client_golang", "one room counts", []string{"internal/telemetry"}},
