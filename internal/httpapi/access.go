@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"strings"
 	"time"
 
@@ -33,12 +32,21 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // asker is filled in when it is known who sends a request.
-type asker struct{ caller auth.Caller }
+type asker struct {
+	who    auth.Identity
+	caller auth.Caller
+}
 
 type askerKey struct{}
 
-// attributes name the user and the job of a request, as far as they are known.
+// attributes name the key, the user and the job of a request, as far as they are known.
 func (a *asker) attributes(c echo.Context) (more []any) {
+	if a.who.Name != "" && a.who != auth.Local() {
+		more = append(more, "key", a.who.Name)
+	}
+	if a.who.Tenant != "" {
+		more = append(more, "tenant", a.who.Tenant)
+	}
 	if a.caller.UserID != "" {
 		more = append(more, "userId", a.caller.UserID)
 	}
@@ -52,15 +60,9 @@ func (a *asker) attributes(c echo.Context) (more []any) {
 	return more
 }
 
-type identifier = func(r *http.Request, named string) (auth.Caller, error)
-
-// noting tells the line of the log who was found to ask.
-func noting(who identifier) identifier {
-	return func(r *http.Request, named string) (auth.Caller, error) {
-		caller, err := who(r, named)
-		if a, ok := r.Context().Value(askerKey{}).(*asker); ok && err == nil {
-			a.caller = caller
-		}
-		return caller, err
+// note tells the line of the log more about who asks.
+func note(c echo.Context, more func(*asker)) {
+	if a, ok := c.Request().Context().Value(askerKey{}).(*asker); ok {
+		more(a)
 	}
 }

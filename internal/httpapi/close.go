@@ -21,5 +21,6 @@ var (
 	CloseDraining = Close{4001, "server restarts: reconnect with after=<last seq or cursor>"}
 	CloseSlow     = Close{4008, "reading too slowly: reconnect with after=<last seq or cursor>"}
 	CloseSilent   = Close{4009, "no answer to pings: reconnect with after=<last seq or cursor>"}
+	CloseExpired  = Close{4010, "token expired: reconnect with a new one and after=<last seq or cursor>"}
 	CloseTrouble  = Close{4011, "events cannot be read now: reconnect with after=<last seq or cursor>"}
 )

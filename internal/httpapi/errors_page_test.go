@@ -20,7 +20,7 @@ import (
 var update = flag.Bool("update", false, "write docs/errors.md")
 
 // closes are all the ways in which the server ends a socket.
-var closes = []Close{CloseDraining, CloseSlow, CloseSilent, CloseTrouble}
+var closes = []Close{CloseDraining, CloseSlow, CloseSilent, CloseExpired, CloseTrouble}
 
 // statuses has the HTTP status of every code that a problem document may have.
 func statuses() map[job.Code]int {

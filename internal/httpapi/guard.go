@@ -12,15 +12,16 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// guard keeps web pages from elsewhere away from an API on loopback. Three roads lead there from a browser: a page
+// guard keeps web pages from elsewhere away, also where keys are needed: what a page cannot send, it cannot try. Three roads lead there from a browser: a page
 // whose own name resolves to 127.0.0.1 (DNS rebinding: seen in Host), a page that sends a request across origins
 // (seen in Origin), and one whose request needs no preflight (a form, or text/plain: seen in Content-Type).
 type guard struct {
 	hosts   []string // lower case, with or without a port
 	origins []string // lower case, scheme://host[:port]
+	keyed   bool     // callers need keys, so that others than loopback's may call
 }
 
-func newGuard(hosts, origins []string) guard {
+func newGuard(hosts, origins []string, keyed bool) guard {
 	lower := func(in []string) []string {
 		out := make([]string, len(in))
 		for i, s := range in {
@@ -28,7 +29,7 @@ func newGuard(hosts, origins []string) guard {
 		}
 		return out
 	}
-	return guard{hosts: lower(hosts), origins: lower(origins)}
+	return guard{hosts: lower(hosts), origins: lower(origins), keyed: keyed}
 }
 
 // wrap is the middleware. It comes before routing, so that it covers every path, known or not.
@@ -63,17 +64,22 @@ func crossOrigin(c echo.Context) (preflight bool) {
 		return false
 	}
 	h.Set(echo.HeaderAccessControlAllowOrigin, origin)
-	h.Set(echo.HeaderAccessControlExposeHeaders, "Location, Idempotent-Replayed, Retry-After, "+echo.HeaderXRequestID)
+	h.Set(echo.HeaderAccessControlExposeHeaders, "Location, Idempotent-Replayed, Retry-After, WWW-Authenticate, "+echo.HeaderXRequestID)
 	if r.Method != http.MethodOptions || r.Header.Get(echo.HeaderAccessControlRequestMethod) == "" {
 		return false
 	}
 	h.Set(echo.HeaderAccessControlAllowMethods, "GET, HEAD, POST")
-	h.Set(echo.HeaderAccessControlAllowHeaders, "Content-Type, Idempotency-Key, Last-Event-ID")
+	h.Set(echo.HeaderAccessControlAllowHeaders, "Content-Type, Idempotency-Key, Last-Event-ID, Authorization, "+keyHeader)
 	return true
 }
 
+// hostAllowed asks for a name that is ours. With keys any address will do: who calls one, such as a probe or a scraper of
+// a cluster, asked no resolver, and rebinding is a lie of a resolver.
 func (g guard) hostAllowed(hostport string) bool {
 	host := strings.ToLower(hostport)
+	if _, err := netip.ParseAddr(hostOf(host)); err == nil && g.keyed {
+		return true
+	}
 	return loopback(hostOf(host)) || slices.Contains(g.hosts, host) || slices.Contains(g.hosts, hostOf(host))
 }
 

@@ -23,11 +23,11 @@ func (s *Server) process(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	sub, err := decodeSubmission(raw)
+	sub, err := decodeSubmission(raw, identityOf(c).UserID)
 	if err != nil {
 		return err
 	}
-	caller, err := s.Caller(c.Request(), sub.userID)
+	caller, err := callerOf(c, sub.userID, inBody)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (s *Server) jobs(c echo.Context) error {
 		State: q.state(), BatchID: q.id("batchId"), UserID: q.userID(),
 		Limit: int(q.whole("limit", 50, 1, 200)), Cursor: q.values.Get("cursor"),
 	}
-	caller, err := s.caller(c, q)
+	caller, err := q.caller(c)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (s *Server) namedInBody(c echo.Context, q *query) error {
 	if err != nil || len(raw) == 0 {
 		return err
 	}
-	userID, err := decodeUser(raw)
+	userID, err := decodeUser(raw, identityOf(c).UserID)
 	if err != nil {
 		return err
 	}
@@ -133,12 +133,13 @@ func (s *Server) namedInBody(c echo.Context, q *query) error {
 		q.fail("userId", "must be the one in the body")
 	}
 	q.values.Set("userId", userID)
+	q.namedAt = inBody
 	return nil
 }
 
 // asksFor ends the taking of parameters of a route about one job: who asks, and for which.
 func (s *Server) asksFor(c echo.Context, q *query) (auth.Caller, string, error) {
-	caller, err := s.caller(c, q)
+	caller, err := q.caller(c)
 	if err != nil {
 		return caller, "", err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
 )
 
@@ -41,6 +42,12 @@ var problems = []struct {
 }{
 	{errHost, http.StatusForbidden, job.HostNotAllowed, "The Host header does not name this server."},
 	{errOrigin, http.StatusForbidden, job.OriginNotAllowed, "Web pages of this origin may not call this server."},
+	{auth.ErrNone, http.StatusUnauthorized, job.CredentialMissing, "Send a key or a token, as Authorization: Bearer … or X-API-Key."},
+	{auth.ErrExpired, http.StatusUnauthorized, job.CredentialExpired, "The token has expired. Get a new one."},
+	{auth.ErrRefused, http.StatusUnauthorized, job.CredentialRefused, "The key or token is none that this server takes."},
+	{auth.ErrScope, http.StatusForbidden, job.ScopeMissing, "The key or token lacks the scope that this route needs: see WWW-Authenticate."},
+	{auth.ErrOtherUser, http.StatusForbidden, job.Forbidden, "The request names another user than the key or token is for."},
+	{auth.ErrUnnamed, http.StatusForbidden, job.Forbidden, "The request names no user, and the key is a service's: it must say for whom it asks."},
 	{errMediaType, http.StatusUnsupportedMediaType, job.UnsupportedMediaType, "Send the body as Content-Type: application/json, not compressed."},
 	{errTooLarge, http.StatusRequestEntityTooLarge, job.BodyTooLarge, "The body is larger than this server takes."},
 	{errIncomplete, http.StatusBadRequest, job.BodyIncomplete, "The body ended before it was complete, or came too slowly."},

@@ -50,7 +50,7 @@ func TestWhatIsNotInTheTableIsOurFault(t *testing.T) {
 }
 
 func TestEveryCloseFitsInItsFrame(t *testing.T) {
-	for _, c := range []Close{CloseDraining, CloseSlow, CloseSilent, CloseTrouble} {
+	for _, c := range []Close{CloseDraining, CloseSlow, CloseSilent, CloseExpired, CloseTrouble} {
 		if c.Code < 4000 || c.Code > 4499 || len(c.Reason) > 123 {
 			t.Errorf("%v: want a code that means come back, and at most 123 bytes (has %d)", c, len(c.Reason))
 		}

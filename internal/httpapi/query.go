@@ -1,9 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -16,8 +16,9 @@ import (
 
 // query takes the parameters of a request one by one and keeps every fault.
 type query struct {
-	values url.Values
-	faults []error
+	values  url.Values
+	faults  []error
+	namedAt string // where the user is named; "" means in the query
 }
 
 func queryOf(c echo.Context) *query {
@@ -102,18 +103,10 @@ func (q *query) done() error {
 }
 
 // caller ends the taking of parameters: it returns their faults, or who asks.
-func (s *Server) caller(c echo.Context, q *query) (auth.Caller, error) {
+func (q *query) caller(c echo.Context) (auth.Caller, error) {
 	named := q.userID()
 	if err := q.done(); err != nil {
 		return auth.Caller{}, err
 	}
-	return s.Caller(c.Request(), named)
-}
-
-// localCaller believes whoever asks: without keys the server listens on loopback only.
-func localCaller(_ *http.Request, named string) (auth.Caller, error) {
-	if named == "" {
-		return auth.LocalOperator(), nil
-	}
-	return auth.User(named), nil
+	return callerOf(c, named, cmp.Or(q.namedAt, inQuery))
 }

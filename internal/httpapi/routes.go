@@ -6,35 +6,38 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
 )
 
 // route is one line of the API. The page at / lists them.
 type route struct {
 	method, path string
+	needs        auth.Scopes // what a credential must have, where keys are configured
 	handle       echo.HandlerFunc
 	what         string
 }
 
 func (s *Server) routes() []route {
 	all := []route{
-		{http.MethodPost, "/api/knowledge/process", s.process, `run a prompt: {"userId", "input", "sandboxId"?, "model"?, …}`},
-		{http.MethodGet, "/api/jobs", s.jobs, "jobs, newest first: state, batchId, userId, limit, cursor"},
-		{http.MethodGet, "/api/jobs/:id", s.job, "one job; ?wait=30s answers when it has ended"},
-		{http.MethodGet, "/api/jobs/:id/events", s.events, "its events: after, limit; as a stream with Accept: text/event-stream"},
-		{http.MethodPost, "/api/jobs/:id/cancel", s.cancel, "cancel it"},
-		{http.MethodPost, "/api/sandbox/create", s.createSandbox, `make a sandbox: {"userId"}`},
-		{http.MethodGet, "/api/sandboxes", s.listSandboxes, "sandboxes"},
-		{http.MethodGet, "/ws", s.socket, "events over WebSocket: userId, jobId, batchId, after"},
-		{http.MethodGet, "/healthz", s.healthz, "whether this process runs"},
-		{http.MethodGet, "/readyz", s.readyz, "whether it can do its work"},
-		{http.MethodGet, "/", s.index, "this page"},
+		{http.MethodPost, "/api/knowledge/process", auth.Jobs, s.process, `run a prompt: {"userId", "input", "sandboxId"?, "model"?, …}`},
+		{http.MethodGet, "/api/jobs", auth.Jobs, s.jobs, "jobs, newest first: state, batchId, userId, limit, cursor"},
+		{http.MethodGet, "/api/jobs/:id", auth.Jobs, s.job, "one job; ?wait=30s answers when it has ended"},
+		{http.MethodGet, "/api/jobs/:id/events", auth.Jobs, s.events, "its events: after, limit; as a stream with Accept: text/event-stream"},
+		{http.MethodPost, "/api/jobs/:id/cancel", auth.Jobs, s.cancel, "cancel it"},
+		{http.MethodPost, "/api/sandbox/create", auth.Jobs, s.createSandbox, `make a sandbox: {"userId"}`},
+		{http.MethodGet, "/api/sandboxes", auth.Jobs, s.listSandboxes, "sandboxes"},
+		{http.MethodGet, "/ws", auth.Jobs, s.socket, "events over WebSocket: userId, jobId, batchId, after"},
+		{http.MethodGet, "/healthz", open, s.healthz, "whether this process runs"},
+		{http.MethodGet, "/readyz", open, s.readyz, "whether it can do its work"},
+		{http.MethodGet, "/", open, s.index, "this page"},
 	}
 	if s.Metrics != nil {
-		all = append(all, route{http.MethodGet, "/metrics", echo.WrapHandler(s.Metrics), "figures for Prometheus"})
+		all = append(all, route{http.MethodGet, "/metrics", auth.Ops, echo.WrapHandler(s.Metrics), "figures for Prometheus"})
 	}
 	return all
 }
@@ -43,18 +46,19 @@ func (s *Server) router() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
-	e.Pre(identify, s.access, s.recovering, s.guard.wrap)
+	e.Pre(begin, s.access, s.recovering, s.guard.wrap)
 	for _, r := range s.routes() {
-		e.Add(r.method, r.path, r.handle)
+		handle := s.admit(r.needs, r.handle)
+		e.Add(r.method, r.path, handle)
 		if r.method == http.MethodGet && r.path != "/ws" { // a handshake is not a page
-			e.HEAD(r.path, r.handle)
+			e.HEAD(r.path, handle)
 		}
 	}
 	return e
 }
 
-// identify gives a request an id and its answer the headers that every answer has.
-func identify(next echo.HandlerFunc) echo.HandlerFunc {
+// begin gives a request an id and its answer the headers that every answer has.
+func begin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set(echo.HeaderXRequestID, job.NewToken())
@@ -82,11 +86,18 @@ func (s *Server) recovering(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// untilDrain gives a request a context that also ends, with CloseDraining as its cause, when the server does.
+// untilDrain gives a request a context that also ends, with CloseDraining as its cause, when the server does, and with
+// CloseExpired when the token does: what stays open must not outlive it.
 func (s *Server) untilDrain(c echo.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(c.Request().Context())
 	stop := context.AfterFunc(s.draining, func() { cancel(context.Cause(s.draining)) })
-	return ctx, func(cause error) { stop(); cancel(cause) }
+	stopped := func(cause error) { stop(); cancel(cause) }
+	expires := identityOf(c).Expires
+	if expires.IsZero() {
+		return ctx, stopped
+	}
+	end := time.AfterFunc(time.Until(expires), func() { cancel(CloseExpired) })
+	return ctx, func(cause error) { end.Stop(); stopped(cause) }
 }
 
 // index says what this is.

@@ -27,11 +27,11 @@ func (s *Server) createSandbox(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	userID, err := decodeUser(raw)
+	userID, err := decodeUser(raw, identityOf(c).UserID)
 	if err != nil {
 		return err
 	}
-	caller, err := s.Caller(c.Request(), userID)
+	caller, err := callerOf(c, userID, inBody)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ type sandboxView struct {
 func (s *Server) listSandboxes(c echo.Context) error {
 	q := queryOf(c)
 	limit := q.whole("limit", 50, 1, 200)
-	caller, err := s.caller(c, q)
+	caller, err := q.caller(c)
 	if err != nil {
 		return err
 	}

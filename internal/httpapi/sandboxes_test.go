@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"sandpiper/internal/auth"
 	"sandpiper/internal/httpapi"
 	"sandpiper/internal/job"
 	"sandpiper/internal/store/storetest"
@@ -105,7 +104,6 @@ func TestBadSandboxRequestsLeaveNothing(t *testing.T) {
 func TestADescriptionThatFailsIsOurFault(t *testing.T) {
 	h := newHouse(t, func(d *httpapi.Deps, _ *httpapi.Options) {
 		d.NewSandbox = func(context.Context) (job.Sandbox, error) { return job.Sandbox{}, errors.New("no snapshot") }
-		d.Caller = func(*http.Request, string) (auth.Caller, error) { return storetest.Ann, nil }
 	})
 	wantProblem(t, h.post("/api/sandbox/create", `{"userId":"ann"}`), http.StatusInternalServerError, job.InternalError)
 }

@@ -47,12 +47,10 @@ type Deps struct {
 	// NewSandbox describes a sandbox to add: Snapshot and Fingerprint; the id is made here. nil means that a
 	// worker fills them in.
 	NewSandbox func(ctx context.Context) (job.Sandbox, error)
-	// Caller says who sends r. named is the user id in its body or query, already valid, or "". nil means local
-	// mode: whoever is named, else the local operator.
-	Caller  func(r *http.Request, named string) (auth.Caller, error)
-	Checks  []Check      // what /readyz looks at
-	Metrics http.Handler // serves /metrics; nil means that there is no such route
-	Watch   Watch        // hears of open streams; may be nil
+	Keys       *auth.Keyring // who may ask; nil means local mode: whoever is named, else the local operator
+	Checks     []Check       // what /readyz looks at
+	Metrics    http.Handler  // serves /metrics; nil means that there is no such route
+	Watch      Watch         // hears of open streams; may be nil
 }
 
 // Options tune a Server. Zero values are good defaults.
@@ -102,11 +100,7 @@ type Server struct {
 func New(d Deps, o Options) *Server {
 	s := &Server{Deps: d, o: o.withDefaults()}
 	s.log = s.o.Log
-	s.guard = newGuard(s.o.Hosts, s.o.Origins)
-	if s.Caller == nil {
-		s.Caller = localCaller
-	}
-	s.Caller = noting(s.Caller)
+	s.guard = newGuard(s.o.Hosts, s.o.Origins, s.Keys != nil)
 	s.draining, s.drain = context.WithCancelCause(context.Background())
 	s.echo = s.router()
 	return s

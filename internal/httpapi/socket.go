@@ -66,7 +66,7 @@ func (s *Server) subscription(c echo.Context) (store.Scope, relay.Start, auth.Ca
 		position, err := store.DecodeCursor(q.values.Get("after"))
 		start, bad = relay.AfterPosition(position), err
 	}
-	caller, err := s.caller(c, q)
+	caller, err := q.caller(c)
 	if err == nil {
 		err = bad
 	}

@@ -30,13 +30,13 @@ type submission struct {
 	body   []byte // canonical
 }
 
-// decodeSubmission reads a body, or returns every fault of it.
-func decodeSubmission(raw []byte) (submission, error) {
+// decodeSubmission reads a body, or returns every fault of it. own is the user that it may leave out, "" for none.
+func decodeSubmission(raw []byte, own string) (submission, error) {
 	o, err := parseObject(raw)
 	if err != nil {
 		return submission{}, err
 	}
-	userID := o.userID()
+	userID := o.userID(own)
 	spec := job.Spec{
 		SandboxID:    o.text("sandboxId"),
 		Input:        o.text("input"),
@@ -59,18 +59,21 @@ func decodeSubmission(raw []byte) (submission, error) {
 	return submission{userID, spec.WithDefaults(), body}, err
 }
 
-// decodeUser reads a body that only says who asks.
-func decodeUser(raw []byte) (userID string, err error) {
+// decodeUser reads a body that only says who asks. own is the user that it may leave out, "" for none.
+func decodeUser(raw []byte, own string) (userID string, err error) {
 	o, err := parseObject(raw)
 	if err != nil {
 		return "", err
 	}
-	userID = o.userID()
+	userID = o.userID(own)
 	return userID, o.done()
 }
 
-// userID takes the field that says who asks.
-func (o *object) userID() string {
+// userID takes the field that says who asks. Without it, and without a user to whom the credential belongs, nobody does.
+func (o *object) userID(own string) string {
+	if !o.has("userId") && own != "" {
+		return own
+	}
 	id := o.text("userId")
 	o.check(job.ValidateUserID(id), "userId")
 	return id

@@ -14,7 +14,11 @@ const (
 	IdempotencyConflict   Code = "IDEMPOTENCY_CONFLICT"    // the key came with another body before
 	HostNotAllowed        Code = "HOST_NOT_ALLOWED"        // the Host header names somebody else
 	OriginNotAllowed      Code = "ORIGIN_NOT_ALLOWED"      // a web page elsewhere sent the request
-	Forbidden             Code = "FORBIDDEN"               // the caller lacks a scope
+	CredentialMissing     Code = "CREDENTIAL_MISSING"      // neither a key nor a token came along
+	CredentialRefused     Code = "CREDENTIAL_REFUSED"      // the key or token is none of this server's
+	CredentialExpired     Code = "CREDENTIAL_EXPIRED"      // the token was good, and its time is over
+	ScopeMissing          Code = "SCOPE_MISSING"           // the key or token is not for this route
+	Forbidden             Code = "FORBIDDEN"               // the caller names another user
 	JobNotFound           Code = "JOB_NOT_FOUND"           // no such job, or not the caller's
 	JobFinished           Code = "JOB_FINISHED"            // the job has ended
 	SandboxNotFound       Code = "SANDBOX_NOT_FOUND"       // no such sandbox, or not the caller's

@@ -22,6 +22,21 @@ var Problems = []CodeDoc{
 		"The Allow header has the methods; GET / lists the routes.", false,
 	},
 	{
+		CredentialMissing, "The request has no key and no token.", "Keys are configured, and the request came without one. An address is not looked at: a key does not belong there.",
+		"Send Authorization: Bearer … or X-API-Key; for the commands of a terminal, set SANDPIPER_API_KEY.", false,
+	},
+	{
+		CredentialRefused, "The key or token is none that this server takes.",
+		"A typing error, a key that was taken out of SANDPIPER_API_KEYS, a token of another issuer or for another audience, without exp, or signed in another way; or two different ones in one request.",
+		"Get a new one from whoever runs the server. Its log says at the level debug what is wrong.", false,
+	},
+	{
+		CredentialExpired, "The token's time is over.", "Its exp has passed.", "Get a new token.", false,
+	},
+	{
+		ScopeMissing, "The key or token is not for this route.", "It lacks the scope that WWW-Authenticate names.", "Ask with a key that has the scope.", false,
+	},
+	{
 		UpgradeRequired, "The route speaks WebSocket only.", "It was asked by a plain HTTP request, or by an old WebSocket version.",
 		"Connect with a WebSocket client (version 13), or read the same events at /api/jobs/:id/events.", false,
 	},
@@ -78,7 +93,8 @@ var Problems = []CodeDoc{
 		"Use a new key for a new request; repeat a request byte for byte.", false,
 	},
 	{
-		Forbidden, "The caller may not do this.", "It lacks a scope, or names another user.", "Ask with a key that has the scope.", false,
+		Forbidden, "The caller may not do this.", "The request names another user than the key or token is for; or the key is a service's, and the request names nobody.",
+		"Leave userId out, or give the one in errors. A key with the scope ops may name anybody.", false,
 	},
 	{
 		JobNotFound, "There is no such job, or it is not yours.", "A typing error, another user's job, or another database.",
