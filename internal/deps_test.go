@@ -134,6 +134,7 @@ var rooms = []room{
 		{"internal/job", "news"},
 	}},
 	{"internal/config", "the environment, read once", []arrow{
+		{"internal/auth", "what a key's entry looks like"},
 		{"internal/queue/redisurl", "a wrong REDIS_URL is named with every other fault"},
 	}},
 	{"internal/queue/redisurl", "the forms of REDIS_URL", nil},

@@ -107,8 +107,17 @@ func (h *House) Close() error {
 	return errors.Join(faults...)
 }
 
-// URL is where the API answers.
-func (h *House) URL() string { return "http://" + h.apiAt.Addr().String() }
+// URL is where the API answers, seen from this machine.
+func (h *House) URL() string {
+	at := h.apiAt.Addr().(*net.TCPAddr)
+	if at.IP.IsUnspecified() { // listens everywhere, and that is no place to call
+		return fmt.Sprintf("http://127.0.0.1:%d", at.Port)
+	}
+	return "http://" + at.String()
+}
+
+// Keyed reports whether callers of the API need a key or a token.
+func (h *House) Keyed() bool { return h.cfg.Keyed() }
 
 // Data is the data directory.
 func (h *House) Data() string { return h.cfg.Data }

@@ -133,7 +133,7 @@ func (h *House) openWorker(ctx context.Context) error {
 	o := worker.Options{
 		Name: name, Slots: h.cfg.Concurrency, Lease: lease, BaseURL: h.baseURL(), Offline: h.cfg.OfflineModel(), Noop: h.cfg.Noop(),
 		Policy:  claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
-		Secrets: []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal()},
+		Secrets: []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal(), h.cfg.JWTSecret.Reveal()},
 		Retries: h.cfg.Retries, News: h.listen(), Metrics: h.metrics, Log: h.log,
 	}
 	if h.habits != nil {
@@ -185,8 +185,12 @@ func (h *House) openAPI(context.Context) error {
 	h.metrics.Watch(telemetry.Sources{
 		Jobs: h.store.Counts, Slots: h.worker.Slots, NewsDropped: h.bus.Drops, HintsLost: jobs.Lost,
 	})
+	keys, err := h.cfg.Keyring()
+	if err != nil {
+		return err
+	}
 	h.api = httpapi.New(httpapi.Deps{
-		Jobs: jobs, Reads: h.store, Sandboxes: h.store, Relay: h.relay,
+		Jobs: jobs, Reads: h.store, Sandboxes: h.store, Relay: h.relay, Keys: keys,
 		NewSandbox: func(context.Context) (job.Sandbox, error) { return h.pool.Fresh(), nil },
 		Checks:     h.checks(), Watch: h.metrics, Metrics: h.metrics.Handler(),
 	}, httpapi.Options{Hosts: h.cfg.HostList(), Origins: origins(h.cfg.HostList()), Log: h.log})

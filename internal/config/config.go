@@ -34,7 +34,12 @@ const (
 type Config struct {
 	Addr  string `env:"SANDPIPER_ADDR" doc:"listen address of the HTTP API; port 0 picks a free one and prints it" default:"127.0.0.1:8787; worker 127.0.0.1:8788"`
 	Data  string `env:"SANDPIPER_DATA" envDefault:".sandpiper" doc:"directory of every embedded default; made when absent; only one up uses it at a time"`
-	Hosts string `env:"SANDPIPER_HOSTS" doc:"comma list of host names, besides loopback, under which the API may be called and from whose pages a browser may call it"`
+	Hosts string `env:"SANDPIPER_HOSTS" doc:"comma list of host names, besides loopback, under which the API may be called and from whose pages a browser may call it; with keys, an IP address needs no entry"`
+
+	APIKeys   Secret `env:"SANDPIPER_API_KEYS" doc:"who may call the API: entries as sandpiper key new prints them, separated by commas or white space (docs/keys.md). With this or AUTH_JWT_SECRET every request needs a credential, and the API may listen on any address"`
+	JWTSecret Secret `env:"AUTH_JWT_SECRET" doc:"secret of JSON web tokens (HS256) that may call the API, at least 32 bytes (docs/keys.md)"`
+	Issuer    string `env:"AUTH_ISSUER" doc:"what iss of a token must be; any when unset"`
+	Audience  string `env:"AUTH_AUDIENCE" doc:"what aud of a token must hold; tokens with an aud are refused when unset"`
 
 	DatabaseURL Secret `env:"DATABASE_URL" doc:"sqlite:PATH; a SQLite file under the data directory when unset; postgres:// comes with the next version"`
 	RedisURL    Secret `env:"REDIS_URL" doc:"embedded when unset. One server: redis://[user:password@]host[:port][/db]. Behind Sentinels: redis://host:port[/db]?master_name=NAME&addr=host2:port2, a user and a password before the host being the Sentinels', those of the servers the parameters username and password. A Cluster: redis://[user:password@]host:port?addr=host2:port2&addr=host3:port3, a single endpoint being named twice. rediss:// is each of these with TLS; ca_file=PATH names the authorities to believe, skip_verify=true believes anybody. Its maxmemory-policy must be noeviction"`
@@ -120,7 +125,7 @@ func (c Config) validate(role Role) []error {
 	if role.part() {
 		return c.validatePart(role)
 	}
-	check("SANDPIPER_ADDR", validAddr(c.Addr, true))
+	check("SANDPIPER_ADDR", validAddr(c.Addr, !c.Keyed()))
 	check("SANDPIPER_DAYTONA_ADDR", validAddr(c.DaytonaAddr, true))
 	check("SANDPIPER_MODEL_ADDR", validAddr(c.ModelAddr, true))
 	check("DAYTONA_API_URL", validURL(c.DaytonaURL, "http", "https"))
@@ -132,6 +137,7 @@ func (c Config) validate(role Role) []error {
 	check("SANDPIPER_CLAUDE_RETRIES", within(c.Retries, 0, 15))
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
 	check("SANDPIPER_EXECUTOR", oneOf(c.Executor, "sandbox", "noop"))
+	c.validKeys(check)
 	check("LOG_FORMAT", oneOf(c.LogFormat, "", "text", "json"))
 	check("LOG_LEVEL", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
 	if !c.DaytonaKey.Set() && c.DaytonaURL != "" {
@@ -170,7 +176,7 @@ func validAddr(addr string, loopback bool) error {
 		return errors.New(`must be HOST:PORT, such as "127.0.0.1:8787"`)
 	}
 	if ip := net.ParseIP(host); loopback && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return errors.New("must be a loopback address: this version has no keys, so whoever can reach it may use it")
+		return errors.New("must be a loopback address: whoever can reach it may use it. With keys (SANDPIPER_API_KEYS, AUTH_JWT_SECRET) the API may listen on any")
 	}
 	return nil
 }

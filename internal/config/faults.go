@@ -39,9 +39,14 @@ func kind(t reflect.Type) string {
 	return t.String()
 }
 
-// ours are variables that start with SANDPIPER_ and are no part of Config: the first prompt of a fresh start, and the
-// API that the commands of a terminal talk to.
-var ours = map[string]bool{"SANDPIPER_TRY": true, "SANDPIPER_API": true}
+// ours are variables that start with SANDPIPER_ and are no part of Config: the first prompt of a fresh start, and for
+// the commands of a terminal the API that they talk to, and with which key.
+var ours = map[string]bool{
+	"SANDPIPER_TRY": true, "SANDPIPER_API": true, "SANDPIPER_API_KEY": true, "SANDPIPER_API_KEY_FILE": true,
+}
+
+// later are variables of the design that this version does not have. They guard something, so they are not ignored.
+var later = map[string]string{"AUTH_JWKS_URL": "is not available yet: tokens are checked with AUTH_JWT_SECRET"}
 
 // unknown lists variables that look like ours and are not: a misspelt one would otherwise be ignored silently.
 func unknown(vars map[string]string) []error {
@@ -53,6 +58,9 @@ func unknown(vars map[string]string) []error {
 	for name := range vars {
 		if strings.HasPrefix(name, "SANDPIPER_") && !known[name] && !ours[name] {
 			faults = append(faults, fmt.Errorf("%s is not a variable of this version; docs/config.md lists them", name))
+		}
+		if why := later[name]; why != "" && vars[name] != "" {
+			faults = append(faults, fmt.Errorf("%s %s", name, why))
 		}
 	}
 	sort.Slice(faults, func(i, k int) bool { return faults[i].Error() < faults[k].Error() })
