@@ -257,7 +257,7 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := record(t, say(200, `{}`))
-			if err := tc.call(r.client(client.Options{UserID: "me", APIKey: "k"})); err != nil {
+			if err := tc.call(r.client(client.Options{UserID: "me", Key: "k"})); err != nil {
 				t.Fatal(err)
 			}
 			if a := r.all()[0]; a.line != tc.line || a.auth != "Bearer k" {

@@ -12,7 +12,7 @@ import (
 type Client struct {
 	base  string
 	user  string
-	key   string
+	key   Key
 	http  *http.Client
 	tries int
 	pause time.Duration
@@ -21,8 +21,8 @@ type Client struct {
 
 // Options are what a client may be told. The zero value is right for an API on this machine without keys.
 type Options struct {
-	APIKey string       // sent as a bearer token; "" sends none
-	UserID string       // in whose name to read when no keys are configured; "" reads as the local operator
+	Key    Key          // sent as a bearer token; "" sends none
+	UserID string       // in whose name to read; "" reads as the key's user, without keys as the local operator
 	HTTP   *http.Client // nil means one without a total time limit: contexts limit the calls
 
 	Tries int           // how often a call that may be repeated is sent; 0 means 4, 1 never repeats
@@ -35,7 +35,7 @@ func New(baseURL string, o Options) *Client {
 	return &Client{
 		base:  strings.TrimRight(baseURL, "/"),
 		user:  o.UserID,
-		key:   o.APIKey,
+		key:   o.Key,
 		http:  cmp.Or(o.HTTP, defaultHTTP),
 		tries: max(1, cmp.Or(o.Tries, 4)),
 		pause: cmp.Or(o.Pause, 100*time.Millisecond),
@@ -77,7 +77,7 @@ func (c *Client) asUser(query url.Values) url.Values {
 func (c *Client) header() http.Header {
 	h := http.Header{}
 	if c.key != "" {
-		h.Set("Authorization", "Bearer "+c.key)
+		h.Set("Authorization", "Bearer "+string(c.key))
 	}
 	return h
 }

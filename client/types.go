@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Submit is one prompt to run. Only UserID and Input are needed.
+// Submit is one prompt to run. Only Input is needed, and UserID where the key belongs to nobody or there is none.
 type Submit struct {
-	UserID         string            `json:"userId"`
+	UserID         string            `json:"userId,omitempty"`
 	SandboxID      string            `json:"sandboxId,omitempty"` // "" means one from the user's pool
 	Input          string            `json:"input"`               // reaches Claude byte for byte
 	Model          string            `json:"model,omitempty"`     // "sonnet" by default, "haiku", "opus" or a full id

@@ -26,6 +26,7 @@ type arrow struct{ to, because string }
 var rooms = []room{
 	{"cmd/sandpiper", "everything in one process, and the tools around it", []arrow{
 		{"client", "the commands of a terminal talk to any API"},
+		{"internal/auth", "makes keys"},
 		{"internal/boot", "opens and closes the house"},
 		{"internal/cli", "what people see: jobs, through the API like any other, and checks"},
 		{"internal/cli/checkup", "doctor, and the guide's test layers"},

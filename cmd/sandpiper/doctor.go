@@ -73,6 +73,10 @@ it, through one that is brought up for them. Where no platform and no model are 
 			Use: l.name, Short: strings.ToUpper(l.short[:1]) + l.short[1:], Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				o := checkup.Options{API: os.Getenv(apiVar)}
+				var err error
+				if o.Key, err = apiKey(); err != nil {
+					return err
+				}
 				if l.name == "e2e" {
 					o.UserID, o.Input = os.Getenv("USER_ID"), os.Getenv("INPUT")
 				}

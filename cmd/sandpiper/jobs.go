@@ -33,13 +33,17 @@ With --json each line is one job, with every field that the API gives.`,
 			if l.Limit < 1 {
 				return fmt.Errorf("--limit must be at least 1")
 			}
-			l.API, l.Out, l.Screen = client.New(api, client.Options{}), os.Stdout, cli.NewScreen(os.Stdout)
+			var err error
+			if l.API, err = connect(api, ""); err != nil {
+				return err
+			}
+			l.Out, l.Screen = os.Stdout, cli.NewScreen(os.Stdout)
 			return asked(api, l.List(cmd.Context()))
 		},
 	}
 	addAPI(cmd, &api)
 	cmd.Flags().StringVar(&state, "state", "", "only jobs in this state: "+strings.Join(states, ", "))
-	cmd.Flags().StringVar(&l.User, "user", "", "only this user's jobs (default: everybody's)")
+	cmd.Flags().StringVar(&l.User, "user", "", "only this user's jobs (default: everybody's whom the key may see)")
 	cmd.Flags().IntVar(&l.Limit, "limit", l.Limit, "how many")
 	cmd.Flags().BoolVar(&l.JSON, "json", false, "one job a line, as JSON")
 	return cmd
@@ -66,7 +70,11 @@ Watching changes nothing: Ctrl-C ends the watching, not the job.`,
   sandpiper job job_… --json | jq -r .result.text`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v.ID, v.API = args[0], client.New(api, client.Options{UserID: user})
+			var err error
+			if v.API, err = connect(api, user); err != nil {
+				return err
+			}
+			v.ID = args[0]
 			v.Out, v.Screen = os.Stdout, cli.NewScreen(os.Stdout)
 			exit, err := v.Show(cmd.Context())
 			if cmd.Context().Err() != nil {
@@ -76,7 +84,7 @@ Watching changes nothing: Ctrl-C ends the watching, not the job.`,
 		},
 	}
 	addAPI(cmd, &api)
-	cmd.Flags().StringVar(&user, "user", "", "in whose name to ask (default: the operator's, who may see all)")
+	cmd.Flags().StringVar(&user, "user", "", "in whose name to ask (default: that of the key; without one the operator's, who may see all)")
 	cmd.Flags().BoolVar(&v.Events, "events", false, "its events instead of its details")
 	cmd.Flags().BoolVarP(&v.Follow, "follow", "f", false, "its events as they come, until it has ended")
 	cmd.Flags().BoolVar(&v.JSON, "json", false, "JSON: the job, or with --events or --follow one event a line")
@@ -96,10 +104,14 @@ belongs to it has been stopped. Asking twice does no harm.`,
 		Example: "  sandpiper cancel job_…",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return asked(api, cli.Cancel(cmd.Context(), client.New(api, client.Options{UserID: user}), args[0], os.Stdout))
+			c, err := connect(api, user)
+			if err != nil {
+				return err
+			}
+			return asked(api, cli.Cancel(cmd.Context(), c, args[0], os.Stdout))
 		},
 	}
 	addAPI(cmd, &api)
-	cmd.Flags().StringVar(&user, "user", "", "in whose name to ask (default: the operator's)")
+	cmd.Flags().StringVar(&user, "user", "", "in whose name to ask (default: that of the key; without one the operator's)")
 	return cmd
 }

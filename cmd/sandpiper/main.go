@@ -63,7 +63,7 @@ func root() *cobra.Command {
 What can be set, is set by environment variables: docs/config.md lists them.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(),
+	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(), keyCommand(),
 		doctorCommand(), checkCommand(), daytonaCommand(), modelCommand(),
 		installCommand(), versionCommand())
 	return cmd

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,30 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sandpiper/client"
 	"sandpiper/internal/cli"
 )
-
-// apiVar names the API that the commands of a terminal talk to.
-const apiVar = "SANDPIPER_API"
-
-// addAPI gives a command its --api.
-func addAPI(cmd *cobra.Command, api *string) {
-	cmd.Flags().StringVar(api, "api", cmp.Or(os.Getenv(apiVar), "http://127.0.0.1:8787"), "address of the API; "+apiVar+" says the same")
-}
-
-// asked adds, to a call that nobody answered, what to do about it.
-func asked(api string, err error) error {
-	var p *client.Problem
-	var exit exitCode
-	if err == nil || errors.As(err, &p) || errors.As(err, &exit) {
-		return err
-	}
-	if !cli.Unreachable(err) {
-		return err
-	}
-	return fmt.Errorf("%w\nno API answers at %s: `sandpiper up` starts one here; --api or %s names another", err, api, apiVar)
-}
 
 func runCommand() *cobra.Command {
 	var api string
@@ -58,21 +35,30 @@ running: sandpiper jobs finds it again, and sandpiper job -f goes on watching.`,
   sandpiper run --user ada --sandbox sbx_… "And what did I ask before?"`,
 		Args: onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
+			key, err := apiKey()
+			if err != nil {
+				return err
+			}
+			if r.Job.UserID == "" && key == "" {
+				r.Job.UserID = "me"
+			}
 			if r.Job.Input, err = prompt(args, os.Stdin); err != nil {
 				return err
 			}
 			if r.Job.TimeoutSeconds, err = wholeSeconds(timeout); err != nil {
 				return err
 			}
-			r.API, r.Out, r.Screen = client.New(api, client.Options{UserID: r.Job.UserID}), os.Stdout, cli.NewScreen(os.Stderr)
+			if r.API, err = connect(api, r.Job.UserID); err != nil {
+				return err
+			}
+			r.Out, r.Screen = os.Stdout, cli.NewScreen(os.Stderr)
 			exit, err := r.Run(cmd.Context())
 			return ending(exit, asked(api, err))
 		},
 	}
 	addAPI(cmd, &api)
 	flags := cmd.Flags()
-	flags.StringVar(&r.Job.UserID, "user", "me", "in whose name it runs")
+	flags.StringVar(&r.Job.UserID, "user", "", `in whose name it runs (default: that of the key; without one "me")`)
 	flags.StringVar(&r.Job.Model, "model", "", `"sonnet", "haiku", "opus" or a full id (default: the API's, "sonnet")`)
 	flags.StringVar(&r.Job.SandboxID, "sandbox", "", "a sandbox of that user's (default: one from the user's pool)")
 	flags.DurationVar(&timeout, "timeout", 0, "how long it may run, such as 90s or 2h (default: the API's, one hour)")

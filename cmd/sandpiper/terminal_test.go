@@ -25,12 +25,13 @@ type running struct {
 
 var upAt = regexp.MustCompile(`Sandpiper is up at (http://\S+?)\. `)
 
-// startUp starts an up and ends it with the test.
-func startUp(t *testing.T) running {
+// startUp starts an up, with more variables, and ends it with the test.
+func startUp(t *testing.T, vars ...string) running {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
 	model := scripted.New(t)
-	up := command(t, data, []string{"ANTHROPIC_BASE_URL=" + model.URL(), "ANTHROPIC_API_KEY=sk-ant-terminal-0123456789", "LOG_LEVEL=error"}, "up")
+	vars = append(vars, "ANTHROPIC_BASE_URL="+model.URL(), "ANTHROPIC_API_KEY=sk-ant-terminal-0123456789", "LOG_LEVEL=error")
+	up := command(t, data, vars, "up")
 	out, err := up.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -80,17 +80,28 @@ func first(ctx context.Context, house *boot.House, prompt string, once bool, sto
 	exit := 0
 	if prompt != "" {
 		var err error
-		f := cli.First{API: house.URL(), Prompt: prompt, User: "me", Offline: house.Offline(), Out: os.Stdout}
-		if exit, err = f.Run(ctx); err != nil && ctx.Err() == nil {
-			fmt.Fprintln(os.Stderr, "sandpiper:", err)
+		if exit, err = firstJob(ctx, house, prompt); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(os.Stderr, "sandpiper:", asked(house.URL(), err))
 		}
 	}
 	if once {
 		stop()
 	} else if ctx.Err() == nil {
-		cli.Next(os.Stdout, house.URL(), house.Data(), house.Offline())
+		cli.Next(os.Stdout, house.URL(), house.Data(), house.Keyed(), house.Offline())
 	}
 	return exitCode(exit)
+}
+
+// firstJob sends it like any caller: where a key is needed, with that of the environment.
+func firstJob(ctx context.Context, house *boot.House, prompt string) (exit int, err error) {
+	f := cli.First{API: house.URL(), Prompt: prompt, User: "me", Offline: house.Offline(), Out: os.Stdout}
+	if house.Keyed() {
+		if f.Key, err = apiKey(); err != nil {
+			return 1, err
+		}
+		f.User = ""
+	}
+	return f.Run(ctx)
 }
 
 // leave closes the house and says what goes on without it.

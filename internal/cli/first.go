@@ -13,9 +13,10 @@ import (
 // First is the first job of a fresh start: it goes through the HTTP API like any other, so that what a newcomer
 // sees is what a program would get.
 type First struct {
-	API     string // base URL
+	API     string     // base URL
+	Key     client.Key // "" sends none
 	Prompt  string
-	User    string
+	User    string    // "" means the key's
 	Offline bool      // whether the offline model answers
 	Out     io.Writer // where everything is shown
 }
@@ -23,7 +24,7 @@ type First struct {
 // Run submits the prompt, shows the job's events as they come and prints its answer, cost and times. It returns
 // the job's exit code.
 func (f First) Run(ctx context.Context) (exit int, err error) {
-	api := client.New(f.API, client.Options{UserID: f.User})
+	api := client.New(f.API, client.Options{Key: f.Key, UserID: f.User})
 	began := time.Now()
 	fmt.Fprintf(f.Out, "\nA first job, through the API:\n  POST %s/api/knowledge/process  {\"userId\": %q, \"input\": %q}\n", f.API, f.User, f.Prompt)
 	id, err := api.Submit(ctx, client.Submit{UserID: f.User, Input: f.Prompt})
@@ -59,8 +60,19 @@ func (f First) print(j client.Job, took time.Duration) {
 }
 
 // Next says what to try once the house is up.
-func Next(w io.Writer, api, data string, offline bool) {
+func Next(w io.Writer, api, data string, keyed, offline bool) {
 	socket := strings.Replace(api, "http", "ws", 1)
+	if keyed {
+		fmt.Fprintf(w, `
+Sandpiper is up at %s. It asks for a key: sandpiper key new makes one (docs/keys.md). Try:
+  curl -s %s/api/jobs -H "Authorization: Bearer $SANDPIPER_API_KEY"
+  SANDPIPER_API=%s sandpiper run "What is 2 + 2?"
+  a WebSocket on %s/ws, with the same header, shows every event of that user's jobs
+  data is in %s; sandpiper stop ends everything that works in it
+`, api, api, api, socket, data)
+		after(w, offline)
+		return
+	}
 	fmt.Fprintf(w, `
 Sandpiper is up at %s. Try:
   curl -s %s/api/knowledge/process -H 'Content-Type: application/json' \
@@ -69,6 +81,10 @@ Sandpiper is up at %s. Try:
   a WebSocket on %s/ws?userId=me shows every event of that user's jobs
   data is in %s; sandpiper stop ends everything that works in it
 `, api, api, api, socket, data)
+	after(w, offline)
+}
+
+func after(w io.Writer, offline bool) {
 	if offline {
 		fmt.Fprintln(w, "  the offline model answers; export ANTHROPIC_API_KEY and start again for the real one")
 	}

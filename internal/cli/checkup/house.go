@@ -36,7 +36,10 @@ type through struct {
 func runAPI(ctx context.Context, o Options, checks func(*through) []check) []Line {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	t := &through{visit: visit{report: report{o: o}}, user: cmp.Or(o.UserID, "sandpiper-check")}
+	t := &through{visit: visit{report: report{o: o}}, user: o.UserID}
+	if t.user == "" && (o.API == "" || o.Key == "") {
+		t.user = "sandpiper-check"
+	}
 	t.all(ctx, check{"API", time.Minute, true, t.open})
 	t.all(ctx, checks(t)...)
 	t.lost = false
@@ -48,7 +51,7 @@ func runAPI(ctx context.Context, o Options, checks func(*through) []check) []Lin
 // and a queue of its own.
 func (t *through) open(ctx context.Context) (string, error) {
 	if t.o.API != "" {
-		t.api = client.New(t.o.API, client.Options{UserID: t.user})
+		t.api = client.New(t.o.API, client.Options{Key: t.o.Key, UserID: t.user})
 		return t.o.API + " is ready", remedy(t.api.Ready(ctx), "is `sandpiper up` running there? Unset SANDPIPER_API to have one brought up for this")
 	}
 	if err := t.read(); err != nil {
@@ -57,6 +60,7 @@ func (t *through) open(ctx context.Context) (string, error) {
 	cfg := t.cfg
 	cfg.Data, cfg.Addr, cfg.DaytonaAddr, cfg.ModelAddr = filepath.Join(t.dir, "data"), "127.0.0.1:0", "", ""
 	cfg.DatabaseURL, cfg.RedisURL, cfg.Claude = config.Secret{}, config.Secret{}, t.claude
+	cfg.APIKeys, cfg.JWTSecret = config.Secret{}, config.Secret{} // nobody else calls it, and we have no key
 	house, err := boot.Open(ctx, cfg, boot.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return "", err
