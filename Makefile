@@ -52,8 +52,8 @@ check: ## vet, gofumpt and staticcheck
 bench: ## speed and memory, beside baselines of the same run; BENCH=… chooses, BENCHTIME=10x
 	@scripts/bench.sh
 
-long: ## the long forms of two tests: 500 hostile prompts, 200 jobs at once
-	@scripts/test.sh -run 'Hostile|ManyJobs' ./test/e2e -args -prompts 500 -jobs 200
+long: ## the long forms of three tests: 500 hostile prompts, 200 jobs at once, 30 s without Redis
+	@scripts/test.sh -run 'Hostile|ManyJobs|RedisCostsDelay' ./test/e2e -args -prompts 500 -jobs 200 -silence 30s
 
 fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh

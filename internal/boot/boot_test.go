@@ -20,7 +20,8 @@ import (
 
 func TestMain(m *testing.M) {
 	Helper()
-	goleak.VerifyTestMain(m)
+	// A pool of go-redis that could not dial looks once a second whether it was closed (internal/pool/pool.go, tryDial).
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 func TestAPortInUseIsSaidInOneLine(t *testing.T) {

@@ -15,7 +15,10 @@ import (
 	"sandpiper/internal/queue/redisurl"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A pool of go-redis that could not dial looks once a second whether it was closed (internal/pool/pool.go, tryDial).
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 func client(t *testing.T, addr string, patient bool) redis.UniversalClient {
 	t.Helper()

@@ -17,7 +17,10 @@ import (
 	"sandpiper/internal/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A pool of go-redis that could not dial looks once a second whether it was closed (internal/pool/pool.go, tryDial).
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 var errAway = errors.New("away")
 

@@ -15,7 +15,10 @@ import (
 	"sandpiper/internal/queue"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A pool of go-redis that could not dial looks once a second whether it was closed (internal/pool/pool.go, tryDial).
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // allowance is what a very busy machine may add to a limit. go-redis as it comes would wait for 5 s and more.
 const allowance = time.Second

@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(processVar) != "" {
 		os.Exit(runAsProcess())
 	}
-	goleak.VerifyTestMain(m)
+	// A pool of go-redis that could not dial looks once a second whether it was closed (internal/pool/pool.go, tryDial).
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 // house is a running Sandpiper with everything embedded.
