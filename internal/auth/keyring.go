@@ -33,7 +33,7 @@ func (k *Keyring) Identify(presented string) (Identity, error) {
 
 // key finds a key by its hash. Every one is compared, each in the same time, so that how long it takes says nothing
 // about which hash was nearly met. Whoever presents keys cannot steer their hashes, so this is a second lock; it costs
-// some nanoseconds a key.
+// some 40 ns a key (BenchmarkIdentify).
 func (k *Keyring) key(presented string) (found Key, ok bool) {
 	hash := HashOf(presented)
 	for i := range k.keys {

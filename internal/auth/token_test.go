@@ -173,3 +173,30 @@ func TestWithoutASecretNoTokenIsTaken(t *testing.T) {
 		t.Errorf("a token signed with nothing: %v, want ErrRefused", err)
 	}
 }
+
+// FuzzIdentify presents anything. Only what our secret signed, or a key itself, lets somebody in, and as nobody else.
+func FuzzIdentify(f *testing.F) {
+	key, k, err := NewKey("ann", "acme", "ann", Jobs)
+	if err != nil {
+		f.Fatal(err)
+	}
+	ring := NewKeyring([]Key{k}, TokenOptions{Secret: secret, Issuer: "https://login.example", Audience: "sandpiper", Now: clock})
+	good := withHeader(fittingJSON, `{"alg":"HS256"}`)
+	want, err := ring.Identify(good)
+	if err != nil {
+		f.Fatal(err)
+	}
+	head, rest, _ := strings.Cut(good, ".")
+	for _, seed := range []string{good, "", key[:10], "spk_", head + "." + rest[:20], "eyJhbGciOiJub25lIn0." + rest, "..", good + "."} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, presented string) {
+		got, err := ring.Identify(presented)
+		switch {
+		case err == nil && got != want: // a signature has spare bits, so other text may be the same token
+			t.Errorf("Identify(%q) = %+v", presented, got)
+		case err != nil && got != (Identity{}), err != nil && len(presented) > 12 && strings.Contains(err.Error(), presented):
+			t.Errorf("Identify(%q) = %+v, %v", presented, got, err)
+		}
+	})
+}
