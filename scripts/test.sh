@@ -17,7 +17,7 @@ export SANDPIPER_CLAUDE
 for name in $(compgen -e); do
 	case $name in
 	SANDPIPER_CLAUDE) ;;
-	ANTHROPIC_* | DAYTONA_* | DATABASE_URL | REDIS_URL | SANDPIPER_* | CLAUDE_*) unset "$name" ;;
+	ANTHROPIC_* | AUTH_* | DAYTONA_* | DATABASE_URL | REDIS_URL | SANDPIPER_* | CLAUDE_*) unset "$name" ;;
 	esac
 done
 

@@ -26,7 +26,11 @@ type First struct {
 func (f First) Run(ctx context.Context) (exit int, err error) {
 	api := client.New(f.API, client.Options{Key: f.Key, UserID: f.User})
 	began := time.Now()
-	fmt.Fprintf(f.Out, "\nA first job, through the API:\n  POST %s/api/knowledge/process  {\"userId\": %q, \"input\": %q}\n", f.API, f.User, f.Prompt)
+	user := ""
+	if f.User != "" {
+		user = fmt.Sprintf(`"userId": %q, `, f.User)
+	}
+	fmt.Fprintf(f.Out, "\nA first job, through the API:\n  POST %s/api/knowledge/process  {%s\"input\": %q}\n", f.API, user, f.Prompt)
 	id, err := api.Submit(ctx, client.Submit{UserID: f.User, Input: f.Prompt})
 	if err != nil {
 		return 1, fmt.Errorf("submit the first job: %w", err)

@@ -68,7 +68,7 @@ func presented(h http.Header) []string {
 		}
 	}
 	slices.Sort(given)
-	return slices.Compact(given)
+	return slices.DeleteFunc(slices.Compact(given), func(s string) bool { return s == "" })
 }
 
 // challenge is the WWW-Authenticate of an answer (RFC 6750 §3).

@@ -278,3 +278,27 @@ func TestTheSameUsersHaveKeysAndJobs(t *testing.T) {
 		}
 	}
 }
+
+func TestAnIdempotencyKeyIsItsUsersAlone(t *testing.T) {
+	k := newKeyed(t)
+	submit := func(headers []string, user string) string {
+		t.Helper()
+		a := k.post("/api/knowledge/process", `{"userId":"`+user+`","input":"hi"}`, append(headers, "Idempotency-Key", "one")...)
+		if a.status != http.StatusAccepted {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		return into[struct{ JobID string }](t, a).JobID
+	}
+	anns := submit(as(k.key["ann"]), "ann")
+	for who, headers := range map[string][]string{
+		"her second key": as(k.key["ann-2"]), "her token": as(k.token("ann", "jobs", time.Now().Add(time.Hour))),
+		"a service": as(k.key["service"]), "an operator": as(k.key["boss"]),
+	} {
+		if id := submit(headers, "ann"); id != anns {
+			t.Errorf("by %s the same request is another job", who)
+		}
+	}
+	if submit(as(k.key["bob"]), "bob") == anns || submit(as(k.key["stranger"]), "ann") == anns {
+		t.Error("somebody else is given ann's job")
+	}
+}

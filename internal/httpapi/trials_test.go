@@ -193,6 +193,8 @@ func (k keyed) somebody(r httpapi.Route, tr trial, mine []string) {
 		{"ann", "ann", as(k.key["ann"]), tr.own},
 		{"ann, by a key in its own header", "", []string{"X-API-Key", k.key["ann"]}, tr.own},
 		{"ann, by a key behind a proxy", "", []string{"X-API-Key", k.key["ann"], "Authorization", "Basic cHJveHk="}, tr.own},
+		{"ann, beside an empty header", "", append(as(k.key["ann"]), "X-API-Key", ""), tr.own},
+		{"ann, by the same key twice", "", append(as(k.key["ann"]), "X-API-Key", k.key["ann"]), tr.own},
 		{"ann, by a token", "", as(token), tr.own},
 		{"ann, by a token", "ann", []string{"Authorization", "bearer " + token}, tr.own},
 		{"the operator", "ann", as(k.key["boss"]), tr.own},
