@@ -24,22 +24,11 @@ import (
 func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 	var got Claimed
 	var ended bool
-	err := s.write(ctx, about(q.JobID), func(ctx context.Context, t *tx) error {
-		ended = false
-		again, err := t.claimedBefore(ctx, q)
-		if err != nil {
-			return err
+	err := s.write(ctx, about(q.JobID), func(ctx context.Context, t *tx) (err error) {
+		got, err = t.claim(ctx, q)
+		if ended = errors.Is(err, errEnded); ended {
+			return nil // and committed: the job has ended
 		}
-		if !again {
-			switch err := t.claim(ctx, q); {
-			case errors.Is(err, errEnded):
-				ended = true // and committed: the job has ended
-				return nil
-			case err != nil:
-				return err
-			}
-		}
-		got, err = t.claimed(ctx, q)
 		return err
 	})
 	if err == nil && ended {
@@ -54,23 +43,19 @@ func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 // errEnded says that the job has ended instead of being claimed.
 var errEnded = errors.New("it cannot run any more")
 
-// claimedBefore says whether q repeats a claim whose answer was lost. The lease starts anew, as it would have.
-func (t *tx) claimedBefore(ctx context.Context, q Claim) (bool, error) {
-	if q.Token == "" {
-		return false, nil
-	}
-	return t.once(ctx, `UPDATE leases SET expires_at = {now} + $3 WHERE job_id = $1 AND token = $2
-		AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = $1 AND j.state = 'running' AND j.attempt = leases.attempt)`,
-		q.JobID, q.Token, q.Lease.Milliseconds())
-}
-
-func (t *tx) claim(ctx context.Context, q Claim) error {
-	h, err := t.head(ctx, q.JobID)
+func (t *tx) claim(ctx context.Context, q Claim) (Claimed, error) {
+	j, h, err := t.whole(ctx, q.JobID)
 	if errors.Is(err, job.ErrNotFound) {
-		return job.ErrNotClaimable
+		err = job.ErrNotClaimable
 	}
 	if err != nil {
-		return err
+		return Claimed{}, err
+	}
+	if h.state == job.Running { // a takeover, or a claim whose answer was lost
+		again, err := t.claimedBefore(ctx, q, h)
+		if again || err != nil {
+			return t.claimed(ctx, q, j, err)
+		}
 	}
 	e := job.Event{Type: job.EventState, State: job.Running, Attempt: h.attempt + 1}
 	if q.TakeOver {
@@ -80,11 +65,60 @@ func (t *tx) claim(ctx context.Context, q Claim) error {
 		err = t.takeSandbox(ctx, &h, q.Fresh)
 	}
 	if err != nil {
+		return Claimed{}, err
+	}
+	if err := t.take(ctx, &h, &j, q, e); err != nil {
+		return Claimed{}, err
+	}
+	return t.claimed(ctx, q, j, nil)
+}
+
+// whole reads a job and its head, and keeps the row for this transaction.
+func (t *tx) whole(ctx context.Context, id string) (job.Job, head, error) {
+	h := head{id: id}
+	var now int64
+	r, err := scanJob(beside{
+		t.row(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.run_after <= {now}, {now}
+		FROM jobs j JOIN inputs i ON i.job_id = j.id LEFT JOIN results r ON r.job_id = j.id WHERE j.id = $1 {lock j}`, id),
+		[]any{&h.named, &h.continues, &h.due, &now},
+	})
+	if noRows(err) {
+		err = job.ErrNotFound
+	}
+	j := r.Job
+	h.tenant, h.userID, h.batchID, h.state, h.attempt, h.lastSeq = j.Tenant, j.UserID, j.BatchID, j.State, j.Attempt, j.LastSeq
+	h.cancel, h.sandboxID, h.number, h.talk, h.now = j.CancelRequested, j.SandboxID, r.number, j.ConversationID, fromMillis(now)
+	return j, h, err
+}
+
+// beside is a row with more columns than its reader knows.
+type beside struct {
+	row  scanner
+	more []any
+}
+
+func (b beside) Scan(dest ...any) error { return b.row.Scan(append(dest, b.more...)...) }
+
+// claimedBefore says whether q repeats a claim whose answer was lost. The lease starts anew, as it would have.
+func (t *tx) claimedBefore(ctx context.Context, q Claim, h head) (bool, error) {
+	if q.Token == "" {
+		return false, nil
+	}
+	return t.once(ctx, `UPDATE leases SET expires_at = {now} + $3 WHERE job_id = $1 AND token = $2 AND attempt = $4`,
+		q.JobID, q.Token, q.Lease.Milliseconds(), h.attempt)
+}
+
+// take makes the job that of the claimer: the next attempt, and a lease.
+func (t *tx) take(ctx context.Context, h *head, j *job.Job, q Claim, e job.Event) error {
+	st, err := t.step(ctx, *h, e)
+	if err != nil {
 		return err
 	}
-	err = t.must(ctx, `UPDATE jobs SET state = 'running', attempt = attempt + 1, sandbox_id = $4, waiting_for = '',
-		started_at = CASE WHEN started_at = 0 THEN {now} ELSE started_at END
-		WHERE id = $1 AND state = $2 AND attempt = $3`, h.id, string(h.state), h.attempt, h.sandboxID)
+	if j.StartedAt.IsZero() {
+		j.StartedAt = h.now
+	}
+	err = t.advance(ctx, *h, st, `, state = 'running', attempt = attempt + 1, sandbox_id = $8, waiting_for = '', started_at = $9`,
+		h.sandboxID, toMillis(j.StartedAt))
 	if err != nil {
 		return fmt.Errorf("take: %w", err)
 	}
@@ -97,7 +131,11 @@ func (t *tx) claim(ctx context.Context, q Claim) error {
 	if err != nil {
 		return fmt.Errorf("lease: %w", err)
 	}
-	return t.addEvents(ctx, &h, e)
+	if err := t.keep(ctx, h, st); err != nil {
+		return err
+	}
+	j.State, j.Attempt, j.SandboxID, j.WaitingFor, j.LastSeq = h.state, h.attempt, h.sandboxID, "", h.lastSeq
+	return nil
 }
 
 // lapsed is job.ErrNotClaimable unless the job is running and nobody's lease holds it.
@@ -185,30 +223,30 @@ func (t *tx) occupy(ctx context.Context, h *head, id string) error {
 	return nil
 }
 
-// claimed reads what the claimer is told.
-func (t *tx) claimed(ctx context.Context, q Claim) (c Claimed, err error) {
-	if c.Job, err = loadJob(ctx, t, q.JobID); err != nil {
-		return c, err
+// claimed reads what else the claimer is told of its job, unless there is an error already.
+func (t *tx) claimed(ctx context.Context, q Claim, j job.Job, err error) (Claimed, error) {
+	c := Claimed{Job: j, Attempt: job.Attempt{JobID: q.JobID, Number: j.Attempt, Worker: q.Worker}}
+	if err == nil && j.SandboxID != "" {
+		c.Sandbox, err = loadSandbox(ctx, t, j.SandboxID)
 	}
-	c.Attempt = job.Attempt{JobID: q.JobID, Number: c.Job.Attempt, Worker: q.Worker}
-	if c.Job.SandboxID != "" {
-		if c.Sandbox, err = loadSandbox(ctx, t, c.Job.SandboxID); err != nil {
-			return c, err
+	if err == nil && j.Spec.Continues() {
+		var s said
+		if s, err = t.said(ctx, j.Tenant, j.UserID, j.ConversationID, j.ID); noRows(err) {
+			err = nil
 		}
+		c.Resume = s.session
 	}
-	if c.Job.Spec.Continues() {
-		said, err := t.said(ctx, c.Job.Tenant, c.Job.UserID, c.Job.ConversationID, c.Job.ID)
-		if err != nil && !noRows(err) {
-			return c, err
-		}
-		c.Resume = said.session
+	if err == nil && j.Attempt > 1 { // the first attempt has nothing before it
+		c.Run, err = t.newestRun(ctx, j.ID)
 	}
-	r, err := scanRun(t.row(ctx, `SELECT `+runColumns+` FROM runs WHERE job_id = $1 ORDER BY number DESC LIMIT 1`, q.JobID))
-	switch {
-	case err == nil:
-		c.Run = &r
-	case !noRows(err):
-		return c, err
+	return c, err
+}
+
+// newestRun is the job's newest run, nil without one.
+func (t *tx) newestRun(ctx context.Context, jobID string) (*job.Run, error) {
+	r, err := scanRun(t.row(ctx, `SELECT `+runColumns+` FROM runs WHERE job_id = $1 ORDER BY number DESC LIMIT 1`, jobID))
+	if noRows(err) {
+		return nil, nil
 	}
-	return c, nil
+	return &r, err
 }

@@ -11,7 +11,7 @@ import (
 // dialect has the words that differ between engines. Everything else is SQL that both take, with $1 placeholders.
 //
 //	{now}            Unix milliseconds on the database's clock
-//	{lock}           keeps the selected row for this transaction
+//	{lock}           keeps the selected row for this transaction; {lock j} that of the table j
 //	{skip}           keeps it too, but finds nothing when somebody else has it
 //	{empty}          no bytes
 //	{pairs}$1{/}     rows of a text and a number, from a JSON array of such pairs
@@ -35,6 +35,7 @@ func (d dialect) sql(query string) string { return d.all.Replace(query) }
 var sqliteWords = newDialect(
 	"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
 	"{lock}", "",
+	"{lock j}", "",
 	"{skip}", "",
 	"{empty}", "x''",
 	"{pairs}", "SELECT value ->> 0, value ->> 1 FROM json_each(",
@@ -48,6 +49,7 @@ var sqliteWords = newDialect(
 var postgresWords = newDialect(
 	"{now}", "(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
 	"{lock}", "FOR UPDATE",
+	"{lock j}", "FOR UPDATE OF j",
 	"{skip}", "FOR UPDATE SKIP LOCKED",
 	"{empty}", "''::bytea",
 	"{pairs}", "SELECT pair ->> 0, (pair ->> 1)::bigint FROM json_array_elements(",

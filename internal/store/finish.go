@@ -46,7 +46,11 @@ func (t *tx) end(ctx context.Context, h *head, o job.Outcome, by int64) error {
 	if err := t.addUsage(ctx, *h, runID, o); err != nil {
 		return err
 	}
-	if err := t.keepOutcome(ctx, h, o, by); err != nil {
+	st, err := t.step(ctx, *h, o.Events(h.now)...)
+	if err != nil {
+		return err
+	}
+	if err := t.keepOutcome(ctx, h, st, o, by); err != nil {
 		return err
 	}
 	if _, err := t.exec(ctx, `DELETE FROM leases WHERE job_id = $1`, h.id); err != nil {
@@ -58,14 +62,14 @@ func (t *tx) end(ctx context.Context, h *head, o job.Outcome, by int64) error {
 	if err := t.wakeConversation(ctx, h); err != nil {
 		return err
 	}
-	if err := t.addEvents(ctx, h, o.Events(h.now)...); err != nil {
+	if err := t.keep(ctx, h, st); err != nil {
 		return err
 	}
 	t.tell().Ended = true
 	return nil
 }
 
-func (t *tx) keepOutcome(ctx context.Context, h *head, o job.Outcome, by int64) error {
+func (t *tx) keepOutcome(ctx context.Context, h *head, st step, o job.Outcome, by int64) error {
 	usage, err := encodeUsage(o.Usage)
 	if err != nil {
 		return fmt.Errorf("encode usage: %w", err)
@@ -74,11 +78,9 @@ func (t *tx) keepOutcome(ctx context.Context, h *head, o job.Outcome, by int64) 
 	if o.Failure != nil {
 		f = *o.Failure
 	}
-	err = t.must(ctx, `UPDATE jobs SET state = $4, ended_at = {now}, ended_by = $5, waiting_for = '', exit_code = $6,
-		failure_code = $7, failure_message = $8, retryable = $9, usage = $10, cost_usd = $11, price_version = $12, session_id = $13
-		WHERE id = $1 AND state = $2 AND attempt = $3`,
-		h.id, string(h.state), h.attempt, string(o.State), by, o.ExitCode,
-		string(f.Code), []byte(f.Message), f.Retryable, usage, o.CostUSD, o.PriceVersion, o.Session)
+	err = t.advance(ctx, *h, st, `, state = $8, ended_at = {now}, ended_by = $9, waiting_for = '', exit_code = $10,
+		failure_code = $11, failure_message = $12, retryable = $13, usage = $14, cost_usd = $15, price_version = $16, session_id = $17`,
+		string(o.State), by, o.ExitCode, string(f.Code), []byte(f.Message), f.Retryable, usage, o.CostUSD, o.PriceVersion, o.Session)
 	if err != nil {
 		return fmt.Errorf("keep outcome: %w", err)
 	}

@@ -62,14 +62,18 @@ func (t *tx) requeue(ctx context.Context, h *head, q Requeue) error {
 	if q.NewSandbox && !h.named {
 		h.sandboxID = ""
 	}
+	st, err := t.step(ctx, *h, job.Event{Type: job.EventState, State: job.Queued, Attempt: h.attempt, Reason: q.Reason})
+	if err != nil {
+		return err
+	}
 	// pushed_at = 0: a hint is wanted as soon as it is due.
-	err := t.must(ctx, `UPDATE jobs SET state = 'queued', tries = tries + CASE WHEN $4 THEN 1 ELSE 0 END, moves = moves + CASE WHEN $8 THEN 1 ELSE 0 END, sandbox_id = $5, pushed_at = 0,
-		run_after = CASE WHEN $6 > {now} + $7 THEN $6 ELSE {now} + $7 END
-		WHERE id = $1 AND state = $2 AND attempt = $3`,
-		h.id, string(h.state), h.attempt, q.ChargeTry, h.sandboxID, toMillis(q.RunAfter), max(0, q.Delay.Milliseconds()), q.NewSandbox)
+	err = t.advance(ctx, *h, st, `, state = 'queued', tries = tries + CASE WHEN $8 THEN 1 ELSE 0 END,
+		moves = moves + CASE WHEN $12 THEN 1 ELSE 0 END, sandbox_id = $9, pushed_at = 0,
+		run_after = CASE WHEN $10 > {now} + $11 THEN $10 ELSE {now} + $11 END`,
+		q.ChargeTry, h.sandboxID, toMillis(q.RunAfter), max(0, q.Delay.Milliseconds()), q.NewSandbox)
 	if err != nil {
 		return fmt.Errorf("give back: %w", err)
 	}
 	h.state = job.Queued
-	return t.addEvents(ctx, h, job.Event{Type: job.EventState, State: job.Queued, Attempt: h.attempt, Reason: q.Reason})
+	return t.keep(ctx, h, st)
 }

@@ -28,16 +28,17 @@ func (s *Store) Submit(ctx context.Context, c auth.Caller, j job.Job, k Key) (ke
 	}
 	err = s.write(ctx, about(j.ID, keyOf(j, k), talkOf(j)), func(ctx context.Context, t *tx) error {
 		id, err := t.submittedBefore(ctx, j, k)
-		if err != nil {
-			return err
-		}
-		if replayed = id != ""; !replayed {
-			id = j.ID
-			if err := t.insertJob(ctx, j); err != nil {
-				return err
+		if err == nil && id == "" {
+			if kept, err = t.insertJob(ctx, j); errors.Is(err, errKnown) {
+				id, err = j.ID, nil
 			}
 		}
-		kept, err = loadJob(ctx, t, id)
+		if replayed = id != ""; err != nil || !replayed {
+			return err
+		}
+		if kept, err = loadJob(ctx, t, id); err == nil && (kept.Tenant != j.Tenant || kept.UserID != j.UserID) {
+			err = job.ErrForbidden
+		}
 		return err
 	})
 	if err != nil {
@@ -62,18 +63,9 @@ func talkOf(j job.Job) string {
 	return j.Spec.ConversationID
 }
 
-// submittedBefore returns the id of the job that j repeats, "" when j is new. The key is taken by an insert, not
-// looked up first, so that of many submitters at once one wins on every engine.
+// submittedBefore returns the id of the job that came with the key of j before, "" when it is new. The key is taken by an
+// insert, not looked up first, so that of many submitters at once one wins on every engine.
 func (t *tx) submittedBefore(ctx context.Context, j job.Job, k Key) (string, error) {
-	var tenant, user string
-	switch err := t.row(ctx, `SELECT tenant, user_id FROM jobs WHERE id = $1`, j.ID).Scan(&tenant, &user); {
-	case err == nil && (tenant != j.Tenant || user != j.UserID):
-		return "", job.ErrForbidden
-	case err == nil:
-		return j.ID, nil
-	case !noRows(err):
-		return "", err
-	}
 	if k.Name == "" {
 		return "", nil
 	}
@@ -96,41 +88,53 @@ func (t *tx) submittedBefore(ctx context.Context, j job.Job, k Key) (string, err
 	return id, nil
 }
 
-func (t *tx) insertJob(ctx context.Context, j job.Job) error {
+// errKnown says that there is a job with that id: the submission is repeated.
+var errKnown = errors.New("the job is there already")
+
+// insertJob keeps a new job, its input and its first event, and returns it as it is kept.
+func (t *tx) insertJob(ctx context.Context, j job.Job) (job.Job, error) {
 	spec, err := json.Marshal(j.Spec)
 	if err != nil {
-		return fmt.Errorf("encode spec: %w", err)
+		return j, fmt.Errorf("encode spec: %w", err)
 	}
 	priority := slices.Index(job.Priorities, j.Spec.Priority)
 	if priority < 0 || j.ID == "" {
-		return errors.New("a job needs an id and a known priority")
+		return j, errors.New("a job needs an id and a known priority")
 	}
 	if box := j.Spec.SandboxID; box != "" {
 		if err := t.usable(ctx, j.Tenant, j.UserID, box); err != nil {
-			return err
+			return j, err
 		}
 	}
-	talk, box, err := t.conversation(ctx, j)
-	if err != nil {
-		return fmt.Errorf("resolve conversation: %w", err)
+	if j.ConversationID, j.SandboxID, err = t.conversation(ctx, j); err != nil {
+		return j, fmt.Errorf("resolve conversation: %w", err)
 	}
-	err = t.must(ctx, `INSERT INTO jobs (id, tenant, user_id, state, priority, spec, sandbox_id, sandbox_named,
-		batch_id, custom_id, retry_of, conversation_id, continues, created_at, run_after, pushed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, $14, {now},
-			CASE WHEN $12 > {now} THEN $12 ELSE {now} END, CASE WHEN $12 > {now} THEN 0 ELSE {now} END)`,
-		j.ID, j.Tenant, j.UserID, string(job.Queued), priority, spec, box, j.Spec.SandboxID != "",
-		j.BatchID, j.CustomID, j.RetryOf, toMillis(j.RunAfter), talk, j.Spec.Continues())
+	h := head{id: j.ID, tenant: j.Tenant, userID: j.UserID, batchID: j.BatchID, sandboxID: j.SandboxID}
+	st, err := t.step(ctx, h, job.Event{Type: job.EventState, State: job.Queued})
 	if err != nil {
-		return fmt.Errorf("insert: %w", err)
+		return j, err
+	}
+	var created, due int64
+	err = t.row(ctx, `INSERT INTO jobs (id, tenant, user_id, state, priority, spec, sandbox_id, sandbox_named,
+		batch_id, custom_id, retry_of, conversation_id, continues, last_seq, last_position, created_at, run_after, pushed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, $14, $15, $16, {now},
+			CASE WHEN $12 > {now} THEN $12 ELSE {now} END, CASE WHEN $12 > {now} THEN 0 ELSE {now} END)
+		ON CONFLICT (id) DO NOTHING RETURNING created_at, run_after`,
+		j.ID, j.Tenant, j.UserID, string(job.Queued), priority, spec, j.SandboxID, j.Spec.SandboxID != "",
+		j.BatchID, j.CustomID, j.RetryOf, toMillis(j.RunAfter), j.ConversationID, j.Spec.Continues(), st.lastSeq(), st.lastPosition()).
+		Scan(&created, &due)
+	if noRows(err) {
+		return j, errKnown
+	}
+	if err != nil {
+		return j, fmt.Errorf("insert: %w", err)
 	}
 	if err := t.must(ctx, `INSERT INTO inputs (job_id, input) VALUES ($1, $2)`, j.ID, []byte(j.Spec.Input)); err != nil {
-		return fmt.Errorf("insert input: %w", err)
+		return j, fmt.Errorf("insert input: %w", err)
 	}
-	h, err := t.head(ctx, j.ID)
-	if err != nil {
-		return err
-	}
-	return t.addEvents(ctx, &h, job.Event{Type: job.EventState, State: job.Queued})
+	j.State, j.CreatedAt, j.RunAfter, j.LastSeq = job.Queued, fromMillis(created), fromMillis(due), st.lastSeq()
+	st.at(j.CreatedAt)
+	return j, t.keep(ctx, &h, st)
 }
 
 // usable is job.ErrSandboxNotFound unless the sandbox is the user's and may still be used.
