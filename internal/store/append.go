@@ -12,30 +12,37 @@ import (
 // else is job.ErrLost: another attempt owns the job, or the writer's picture of it is old.
 func (s *Store) Append(ctx context.Context, a job.Attempt, b Batch) (lastSeq int64, err error) {
 	err = s.write(ctx, about(a.JobID), func(ctx context.Context, t *tx) error {
-		h, err := t.own(ctx, a)
-		if err != nil {
-			return err
+		done, err := t.appendAtOnce(ctx, a, b)
+		if !done && err == nil {
+			err = t.append(ctx, a, b)
 		}
-		offset, err := t.offset(ctx, a, b)
-		if err != nil {
-			return err
-		}
-		lastSeq = b.AfterSeq + int64(len(b.Events))
-		switch {
-		case h.lastSeq == b.AfterSeq && offset == b.From:
-			if err := t.moveRun(ctx, b); err != nil {
-				return err
-			}
-			return t.addEvents(ctx, &h, b.Events...)
-		case h.lastSeq == lastSeq && offset == b.To:
-			return nil // it was committed before, and the reply was lost
-		}
-		return job.ErrLost
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("append to job %s/%d after %d: %w", a.JobID, a.Number, b.AfterSeq, err)
 	}
-	return lastSeq, nil
+	return b.AfterSeq + int64(len(b.Events)), nil
+}
+
+func (t *tx) append(ctx context.Context, a job.Attempt, b Batch) error {
+	h, err := t.own(ctx, a)
+	if err != nil {
+		return err
+	}
+	offset, err := t.offset(ctx, a, b)
+	if err != nil {
+		return err
+	}
+	switch {
+	case h.lastSeq == b.AfterSeq && offset == b.From:
+		if err := t.moveRun(ctx, b); err != nil {
+			return err
+		}
+		return t.addEvents(ctx, &h, b.Events...)
+	case h.lastSeq == b.AfterSeq+int64(len(b.Events)) && offset == b.To:
+		return nil // it was committed before, and the reply was lost
+	}
+	return job.ErrLost
 }
 
 // offset reads how far the output of the batch's run is stored. A run that has ended takes no more.

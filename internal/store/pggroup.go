@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -113,6 +114,12 @@ type ask struct {
 	found *found
 }
 
+// changes says whether the statement may have changed something. The tag of an answer does not tell: a SELECT with an
+// UPDATE in front of it counts as a SELECT.
+func (a *ask) changes() bool {
+	return !strings.HasPrefix(a.query, "SELECT") && a.found.tag.RowsAffected() > 0
+}
+
 // errUndone ends the writes of a group that has failed. Nobody is told: they are run again.
 var errUndone = errors.New("the group of this write was undone")
 
@@ -160,7 +167,7 @@ func (c *chorus) sing(ctx context.Context) error {
 			return err
 		}
 		for i, v := range asking {
-			v.changed = v.changed || asks[i].found.changes()
+			v.changed = v.changed || asks[i].changes()
 		}
 		waiting = asking
 	}
@@ -276,7 +283,7 @@ func (e *pgEngine) single(ctx context.Context, wr *write) error {
 	if _, err := conn.Exec(ctx, `BEGIN; SET LOCAL lock_timeout = `+millis(pgLockAlone)); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	t := &tx{statements: pgStatements{conn.Conn(), e.words}, places: &places{base: e.base}}
+	t := &tx{statements: pgStatements{conn.Conn(), e.words}, places: &places{base: e.base}, apart: true}
 	if err := wr.guarded(ctx, t); err != nil {
 		_, _ = conn.Exec(ctx, `ROLLBACK`) // when it fails, the pool drops the connection
 		return err

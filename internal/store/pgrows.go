@@ -48,9 +48,6 @@ func keep(answer pgx.Rows, types *pgtype.Map) (*found, error) {
 	return f, answer.Err()
 }
 
-// changes says whether the statement changed anything.
-func (f *found) changes() bool { return !f.tag.Select() && f.tag.RowsAffected() > 0 }
-
 func (f *found) Next() bool {
 	f.at++
 	return f.at <= len(f.rows)

@@ -12,6 +12,7 @@ import (
 type tx struct {
 	statements
 	places *places   // of new events; nil: the engine gives them by itself
+	apart  bool      // it shares its transaction with nobody
 	news   *job.News // nil: nothing happened that somebody waits for
 }
 
