@@ -77,6 +77,37 @@ func aTerminalShows(t *testing.T, r running) {
 	}
 }
 
+// textIsStreamed is a part of TestFromATerminal.
+func textIsStreamed(t *testing.T, r running) {
+	const text = "four \uFFFD[31mred" // the guide's line "claude response" shows it too
+	t.Run("into a pipe, apart from the answer", func(t *testing.T) {
+		code, out, said := outcome(t, r.command(t, "run", "--stream", "hello"))
+		if code != 0 || out != "four \x1b[31mred\n" || strings.Count(said, text) != 2 || !strings.Contains(said, "\n"+text+"\n") {
+			t.Errorf("exit code %d, stdout %q, stderr %q", code, out, said)
+		}
+	})
+	for name, tc := range map[string]struct {
+		args  []string
+		text  int    // how often the terminal shows it
+		after string // what stands behind the end of the job
+	}{
+		"on a terminal, and is the answer there": {[]string{"hello"}, 2, ""},
+		"on a terminal, with words in between":   {[]string{useTool}, 3, "four"},
+		"on a terminal, before JSON":             {[]string{"--json", "hello"}, 2, `"state":"succeeded"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := r.command(t, append([]string{"run", "--stream"}, tc.args...)...)
+			cmd.Env = append(cmd.Env, "TERM=xterm", "NO_COLOR=1")
+			code, shown := onTerminal(t, cmd)
+			_, after, _ := strings.Cut(shown, "succeeded in ")
+			_, after, _ = strings.Cut(after, "\n")
+			if code != 0 || strings.Count(shown, text) != tc.text || !strings.Contains(after, tc.after) || tc.after == "" && strings.TrimSpace(after) != "" {
+				t.Errorf("exit code %d, want %q %d times, and %q last: %q", code, text, tc.text, tc.after, shown)
+			}
+		})
+	}
+}
+
 func TestASecondInterruptLeavesAtOnce(t *testing.T) {
 	asked, over := make(chan string, 100), make(chan struct{})
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

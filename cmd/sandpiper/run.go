@@ -26,10 +26,15 @@ The answer goes to standard output and nothing else does; what happens meanwhile
 is the job's: 0 only when it succeeded. With - as the prompt, or with none, the prompt is read from standard input,
 byte for byte.
 
+With --stream the text is shown while it is written. On a terminal that is where the answer stands then; it is printed
+again only if it is not what was shown, as when there were words between calls of tools. When standard output is a file
+or a pipe, the text goes to standard error, and standard output gets the answer once, whole, at the end.
+
 Ctrl-C asks for the job's end and waits for it; a second one leaves at once. Closing the terminal leaves the job
 running: sandpiper jobs finds it again, and sandpiper job -f goes on watching.`,
 		Example: `  sandpiper run "What is the square root of 16?"
   sandpiper run - < question.txt > answer.txt
+  sandpiper run --stream "Tell me a long story"
   git diff | sandpiper run --model haiku --timeout 2m
   sandpiper run --json "What is 2 + 2?" 2>/dev/null | jq .costUsd
   sandpiper run --user ada --sandbox sbx_… "And what did I ask before?"`,
@@ -64,6 +69,7 @@ running: sandpiper jobs finds it again, and sandpiper job -f goes on watching.`,
 	flags.DurationVar(&timeout, "timeout", 0, "how long it may run, such as 90s or 2h (default: the API's, one hour)")
 	flags.StringVar(&r.Job.OutputFormat, "output-format", "", `"text", or "json" for the command's own result object (default "text")`)
 	flags.StringVar(&r.Job.Priority, "priority", "", `"interactive", "default" or "bulk" (default "interactive")`)
+	flags.BoolVar(&r.Job.Stream, "stream", false, "show the text while it is written; on stdout only if that is a terminal")
 	flags.BoolVar(&r.JSON, "json", false, "print the whole job as JSON instead of its answer")
 	return cmd
 }

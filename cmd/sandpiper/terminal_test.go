@@ -80,11 +80,17 @@ func (r running) command(t *testing.T, args ...string) *exec.Cmd {
 // noAnswer is a prompt that the model leaves alone.
 const noAnswer = "Think for ever."
 
+// useTool is a prompt that the model answers after a word and the call of a tool.
+const useTool = "Look first."
+
 func TestFromATerminal(t *testing.T) {
 	r := startUp(t)
 	r.model.Handle(func(q scripted.Request) scripted.Answer {
 		if q.Prompt() == noAnswer {
 			return scripted.Silence()
+		}
+		if q.Prompt() == useTool && !bytes.Contains(q.Body, []byte(`"tool_result"`)) {
+			return scripted.Tool("Bash", map[string]string{"command": "pwd", "description": "look"}).AndText("I look.")
 		}
 		return scripted.Text("four \x1b[31mred")
 	})
@@ -102,6 +108,7 @@ func TestFromATerminal(t *testing.T) {
 			t.Errorf("colour or movement without a terminal: %q", said)
 		}
 	})
+	t.Run("text is streamed", func(t *testing.T) { textIsStreamed(t, r) })
 	t.Run("a terminal shows", func(t *testing.T) { aTerminalShows(t, r) })
 	t.Run("a prompt on stdin arrives byte for byte", func(t *testing.T) {
 		hostile := "$(id) `id` \"'\\ \x01 <&> é \u2028\n\n-p --help\n  "

@@ -23,11 +23,17 @@ type Run struct {
 	Screen *Screen   // for people
 
 	Patience time.Duration // how long an interrupted submission may still take, so that it is known of; 0 means 3 s
+
+	written *streamed // of a job that streams
 }
 
 // Run submits the prompt, follows the job and gives its exit code. When ctx ends the job is asked to end, and Run goes
 // on until it has.
 func (r Run) Run(ctx context.Context) (exit int, err error) {
+	if r.Job.Stream {
+		r.written = newStreamed(r)
+		defer r.Screen.EndText()
+	}
 	began := time.Now()
 	id, err := r.submit(ctx)
 	if err != nil {
@@ -106,6 +112,10 @@ func (r Run) cancel(ctx context.Context, id string, leave context.CancelCauseFun
 
 // show prints one event and says what is awaited next.
 func (r Run) show(e client.Event, began time.Time) {
+	if e.Type == client.EventPartial && r.written != nil {
+		r.written.add(e.Data)
+		return
+	}
 	if e.Type == client.EventState && !e.State.Ended() {
 		r.Screen.Awaiting(string(e.State))
 	}
@@ -125,6 +135,9 @@ func (r Run) print(j client.Job) error {
 	text := j.Result.Text
 	if j.Result.Format == "json" && len(j.Result.JSON) > 0 {
 		text = string(j.Result.JSON)
+	}
+	if r.written.told(text) {
+		return nil
 	}
 	if IsTerminal(r.Out) {
 		text = safe(text)

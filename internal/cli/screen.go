@@ -24,6 +24,7 @@ type Screen struct {
 	since   time.Time
 	frame   int
 	drawn   bool
+	within  io.Writer // where a line of Text is not ended yet; nil when there is none
 }
 
 // NewScreen writes to w, plainly unless w is a terminal.
@@ -62,8 +63,39 @@ func (s *Screen) Line(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wipe()
+	s.endText()
 	fmt.Fprintf(s.w, format+"\n", args...)
 	s.draw()
+}
+
+// Text writes a piece of text to w, which may be the same terminal. Nothing moves before its line has ended.
+func (s *Screen) Text(w io.Writer, piece string) {
+	if piece == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wipe()
+	_, _ = io.WriteString(w, piece) // the whole answer comes later, and is looked after
+	s.within = nil
+	if !strings.HasSuffix(piece, "\n") {
+		s.within = w
+	}
+	s.draw()
+}
+
+// EndText ends the line that Text has begun.
+func (s *Screen) EndText() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endText()
+}
+
+func (s *Screen) endText() {
+	if s.within != nil {
+		_, _ = io.WriteString(s.within, "\n")
+		s.within = nil
+	}
 }
 
 // Await shows that something is awaited, with the seconds since now, until the returned function is called.
@@ -122,7 +154,7 @@ func (s *Screen) turn(quit <-chan struct{}) {
 var frames = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
 
 func (s *Screen) draw() {
-	if s.waiting == "" {
+	if s.waiting == "" || s.within != nil {
 		return
 	}
 	text := fmt.Sprintf("%s %s %.0fs", frames[s.frame%len(frames)], s.waiting, time.Since(s.since).Seconds())
