@@ -82,6 +82,8 @@ type call struct {
 	header http.Header
 	body   any
 	within time.Duration // 0 means answerWithin
+
+	keyless bool // the key stays here
 }
 
 // do sends one call and decodes a JSON answer into out, unless out is nil or the answer is empty.
@@ -137,7 +139,9 @@ func (c *Client) send(ctx context.Context, q call) (*http.Response, error) {
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)
 	}
-	req.Header.Set("Authorization", "Bearer "+c.key)
+	if !q.keyless {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
 	req.Header.Set("X-Daytona-Source", c.source)
 	req.Header.Set("X-Daytona-SDK-Version", sdkVersion)
 	req.Header.Set("User-Agent", c.source)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -93,11 +92,7 @@ func (v *visit) read() (err error) {
 // reach asks without a key: too many refusals of one would lock us out.
 func (v *visit) reach(ctx context.Context) (string, error) {
 	began := time.Now()
-	status, err := get(ctx, v.place.url+"/health", "", nil)
-	if err == nil && status >= 500 {
-		err = fmt.Errorf("it answers %d", status)
-	}
-	if err != nil {
+	if err := v.place.platform.Reach(ctx); err != nil {
 		return "", remedy(fmt.Errorf("%s: %w", v.place.url, err), "check DAYTONA_API_URL (with its /api), the network and proxies; is the platform up?")
 	}
 	return fmt.Sprintf("answered in %d ms", time.Since(began).Milliseconds()), nil
@@ -123,16 +118,13 @@ func (v *visit) known(ctx context.Context) (string, error) {
 	if v.place.snapshot == "" {
 		return "the platform's default: SANDPIPER_SNAPSHOT is not set", nil
 	}
-	var s struct{ Name, State, ErrorReason string }
-	status, err := get(ctx, v.place.url+"/snapshots/"+url.PathEscape(v.place.snapshot), v.place.key, &s)
+	s, err := v.place.platform.Snapshot(ctx, v.place.snapshot)
 	switch {
+	case errors.Is(err, daytona.ErrNotFound):
+		return "", remedy(fmt.Errorf("the platform knows no snapshot %q", v.place.snapshot), "build it from the folder snapshot/, or set SANDPIPER_SNAPSHOT to one that is there")
 	case err != nil:
 		return "", err
-	case status == 404:
-		return "", remedy(fmt.Errorf("the platform knows no snapshot %q", v.place.snapshot), "build it from the folder snapshot/, or set SANDPIPER_SNAPSHOT to one that is there")
-	case status/100 != 2:
-		return "", fmt.Errorf("the platform answers %d", status)
-	case s.State != "active":
+	case s.State != daytona.SnapshotActive:
 		return "", remedy(fmt.Errorf("%s is %s %s", v.place.snapshot, s.State, s.ErrorReason), "activate it on the platform, or wait until it is built")
 	}
 	return v.place.snapshot, nil
