@@ -253,6 +253,8 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 		}, "GET /api/jobs?cursor=z&limit=3&state=queued&userId=you"},
 		"a cancellation":  {func(c *client.Client) error { _, err := c.Cancel(ctx, "j"); return err }, "POST /api/jobs/j/cancel?userId=me"},
 		"a sandbox":       {func(c *client.Client) error { _, err := c.CreateSandbox(ctx, "me"); return err }, "POST /api/sandbox/create"},
+		"sandboxes":       {func(c *client.Client) error { _, err := c.Sandboxes(ctx, 7); return err }, "GET /api/sandboxes?limit=7&userId=me"},
+		"a deletion":      {func(c *client.Client) error { _, err := c.DeleteSandbox(ctx, "a/b"); return err }, "DELETE /api/sandboxes/a%2Fb?userId=me"},
 		"whether it runs": {func(c *client.Client) error { return c.Ready(ctx) }, "GET /readyz"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -130,20 +130,6 @@ func (c *Client) Cancel(ctx context.Context, id string) (Job, error) {
 	return j, nil
 }
 
-// CreateSandbox makes a sandbox for a user, "" for the key's own. It is never repeated by itself: a second one would stay behind. A status
-// of "creating" means that it is on its way; a job that names it waits for it.
-func (c *Client) CreateSandbox(ctx context.Context, userID string) (Sandbox, error) {
-	var s Sandbox
-	body := map[string]string{}
-	if userID != "" {
-		body["userId"] = userID
-	}
-	if err := c.do(ctx, call{method: http.MethodPost, path: "/api/sandbox/create", body: body}, &s); err != nil {
-		return Sandbox{}, fmt.Errorf("create a sandbox: %w", err)
-	}
-	return s, nil
-}
-
 // Ready returns nil when the API takes and runs jobs, and says otherwise what it lacks. It asks once.
 func (c *Client) Ready(ctx context.Context) error {
 	if err := c.do(ctx, call{method: http.MethodGet, path: "/readyz"}, nil); err != nil {

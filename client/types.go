@@ -144,11 +144,3 @@ type Event struct {
 
 // At is when the event happened, on the database's clock.
 func (e Event) At() time.Time { return time.UnixMilli(e.TS) }
-
-// Sandbox is a sandbox as the API shows it.
-type Sandbox struct {
-	SandboxID string `json:"sandboxId"`
-	UserID    string `json:"userId"`
-	Status    string `json:"status"`    // "ready", or "creating" when it takes longer than the call waited
-	CreatedAt int64  `json:"createdAt"` // Unix milliseconds
-}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sandpiper/client"
 	"sandpiper/internal/offline/scripted"
 )
 
@@ -150,6 +151,22 @@ func TestFromATerminal(t *testing.T) {
 		code, out, said := outcome(t, examined(t, []string{"SANDPIPER_API=" + r.url, "USER_ID=ada", "INPUT=What is 2 + 2?"}, "check", "e2e"))
 		if code != 0 || !strings.Contains(out, r.url+" is ready") || !strings.Contains(out, "✓ correct answer") {
 			t.Errorf("exit code %d: %s%s", code, out, said)
+		}
+	})
+	t.Run("a layer of the guide leaves nothing in somebody else's API", func(t *testing.T) {
+		r.model.Queue(scripted.Text("It is 4."))
+		code, out, said := outcome(t, examined(t, []string{"SANDPIPER_API=" + r.url}, "check", "api"))
+		if code != 0 || !strings.Contains(out, "✓ cleaned up") {
+			t.Errorf("exit code %d: %s%s", code, out, said)
+		}
+		all, err := client.New(r.url, client.Options{}).Sandboxes(t.Context(), 200)
+		if err != nil || len(all) == 0 { // those of the prompts above
+			t.Errorf("sandboxes: %v, %v", all, err)
+		}
+		for _, sb := range all {
+			if strings.HasPrefix(sb.UserID, "sandpiper-check") {
+				t.Errorf("%s of %s is left, %s", sb.SandboxID, sb.UserID, sb.Status)
+			}
 		}
 	})
 	t.Run("a job of another user is not found", func(t *testing.T) {

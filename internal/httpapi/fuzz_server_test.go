@@ -50,6 +50,7 @@ func FuzzServer(f *testing.F) {
 		{"GET", "/api/jobs/" + done + "/events?after=1&limit=2", "", ""},
 		{"GET", "/api/jobs/" + done + "/events", "Accept: text/event-stream\nLast-Event-ID: 2", ""},
 		{"GET", "/api/sandboxes?limit=5", "Origin: http://localhost", ""},
+		{"DELETE", "/api/sandboxes/sbx_1?userId=ann", "", ""},
 		{"GET", "/ws?userId=ann&jobId=" + done + "&after=0", upgrade, ""},
 		{"GET", "/ws?after=x", upgrade, ""},
 		{"OPTIONS", "/api/jobs", "Origin: http://localhost\nAccess-Control-Request-Method: GET", ""},

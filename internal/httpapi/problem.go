@@ -62,6 +62,7 @@ var problems = []struct {
 	{errNotCreated, http.StatusBadGateway, job.SandboxNotCreated, "The sandbox could not be created. Trying again may help."},
 	{job.ErrNotFound, http.StatusNotFound, job.JobNotFound, "There is no such job, or it is not yours."},
 	{job.ErrSandboxNotFound, http.StatusNotFound, job.SandboxNotFound, "There is no such sandbox, or it is not yours."},
+	{job.ErrSandboxBusy, http.StatusConflict, job.SandboxBusy, "A job runs in the sandbox. Cancel it or wait for its end, and ask again."},
 	{job.ErrFinished, http.StatusConflict, job.JobFinished, "The job has ended; ended jobs never change."},
 	{job.ErrKeyReused, http.StatusConflict, job.IdempotencyConflict, "This Idempotency-Key came with another body."},
 	{job.ErrBadCursor, http.StatusBadRequest, job.InvalidCursor, "This is not a cursor of this stream or list."},

@@ -31,6 +31,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/api/jobs/:id/cancel", auth.Jobs, s.cancel, "cancel it"},
 		{http.MethodPost, "/api/sandbox/create", auth.Jobs, s.createSandbox, `make a sandbox: {"userId"}`},
 		{http.MethodGet, "/api/sandboxes", auth.Jobs, s.listSandboxes, "sandboxes"},
+		{http.MethodDelete, "/api/sandboxes/:id", auth.Jobs, s.deleteSandbox, "delete one, with everything in it"},
 		{http.MethodGet, "/ws", auth.Jobs, s.socket, "events over WebSocket: userId, jobId, batchId, after"},
 		{http.MethodGet, "/healthz", open, s.healthz, "whether this process runs"},
 		{http.MethodGet, "/readyz", open, s.readyz, "whether it can do its work"},

@@ -124,6 +124,42 @@ func (s *Server) listSandboxes(c echo.Context) error {
 	return c.JSON(http.StatusOK, pageOf(all, sandboxViewOf, nil))
 }
 
+// deleteSandbox gives a sandbox up and waits for a worker to delete it: 200 when it is gone, 202 when that takes longer.
+// From the first moment no job gets it any more.
+func (s *Server) deleteSandbox(c echo.Context) error {
+	caller, err := queryOf(c).caller(c)
+	if err != nil {
+		return err
+	}
+	leave, err := s.hold(c, caller) // it may wait for long
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, id := c.Request().Context(), c.Param("id")
+	wake, stop := s.Relay.Watch(relay.SandboxOf(id)) // before it is given up: nothing comes between
+	defer stop()
+	sb, err := s.Sandboxes.DeleteSandbox(ctx, caller, id, "deleted by its user")
+	if err != nil {
+		return err
+	}
+	err = s.until(c, s.o.CreateWait, wake, func() (bool, error) {
+		now, err := s.Sandboxes.Sandbox(ctx, caller, id)
+		if err == nil {
+			sb = now
+		}
+		return sb.State == job.SandboxGone, err
+	})
+	if err != nil {
+		return err
+	}
+	status := http.StatusAccepted
+	if sb.State == job.SandboxGone {
+		status = http.StatusOK
+	}
+	return c.JSON(status, sandboxViewOf(sb))
+}
+
 func sandboxViewOf(sb job.Sandbox) sandboxView {
 	return sandboxView{
 		SandboxID: sb.ID, UserID: sb.UserID, Status: statusOf(sb), JobID: orNull(sb.BusyJob),

@@ -125,3 +125,75 @@ func TestSandboxesAreShownAsTheyAre(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 }
+
+// keep deletes, as a worker would, the first sandbox that is given up.
+func (h *house) keep() (done chan error) {
+	done = make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for range tick.C {
+			old, err := h.store.SandboxesToDelete(h.t.Context(), 1)
+			if err == nil && len(old) == 1 {
+				err = h.store.SandboxGone(h.t.Context(), old[0].ID, old[0].Reason)
+			}
+			if err != nil || len(old) == 1 {
+				done <- err
+				return
+			}
+		}
+	}()
+	return done
+}
+
+func TestASandboxIsDeletedWhileItsUserWaits(t *testing.T) {
+	h := newHouse(t, func(_ *httpapi.Deps, o *httpapi.Options) { o.Poll = time.Hour }) // news alone must do
+	b := storetest.Sandbox(t, h.store, storetest.Ann)
+	path := "/api/sandboxes/" + b.ID + "?userId=ann"
+	kept := h.keep()
+	a := h.do(http.MethodDelete, path, "")
+	if err := <-kept; err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and again
+		v := into[struct{ SandboxID, UserID, Status, Reason string }](t, a)
+		if a.status != http.StatusOK || v.SandboxID != b.ID || v.UserID != "ann" || v.Status != "gone" || v.Reason != "deleted by its user" {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+		a = h.do(http.MethodDelete, path, "")
+	}
+	if l := h.get("/api/sandboxes?userId=ann"); strings.Contains(string(l.body), b.ID) {
+		t.Errorf("it is listed: %s", l.body)
+	}
+}
+
+func TestADeletionThatTakesLongIsAnsweredAllTheSame(t *testing.T) {
+	h := newHouse(t, func(_ *httpapi.Deps, o *httpapi.Options) { o.CreateWait = 30 * time.Millisecond })
+	b := storetest.Sandbox(t, h.store, storetest.Ann)
+	a := h.do(http.MethodDelete, "/api/sandboxes/"+b.ID, "")
+	if a.status != http.StatusAccepted || !strings.Contains(string(a.body), `"status":"cleanup"`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestWhatIsNotDeleted(t *testing.T) {
+	h := newHouse(t)
+	c := storetest.Claimed(t, h.store)
+	for name, tc := range map[string]struct {
+		path   string
+		status int
+		code   job.Code
+	}{
+		"another user's sandbox": {c.Sandbox.ID + "?userId=bob", http.StatusNotFound, job.SandboxNotFound},
+		"none":                   {"sbx_none?userId=ann", http.StatusNotFound, job.SandboxNotFound},
+		"one with a job":         {c.Sandbox.ID + "?userId=ann", http.StatusConflict, job.SandboxBusy},
+		"for a user that is bad": {c.Sandbox.ID + "?userId=a%20b", http.StatusBadRequest, job.InvalidQuery},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantProblem(t, h.do(http.MethodDelete, "/api/sandboxes/"+tc.path, ""), tc.status, tc.code)
+		})
+	}
+	if b, err := h.store.Sandbox(t.Context(), storetest.Ann, c.Sandbox.ID); err != nil || b.State == job.SandboxCleanup {
+		t.Errorf("it is %+v, %v", b, err)
+	}
+}

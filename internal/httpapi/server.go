@@ -35,6 +35,7 @@ type Sandboxes interface {
 	AddSandbox(ctx context.Context, c auth.Caller, sb job.Sandbox) (job.Sandbox, error)
 	Sandbox(ctx context.Context, c auth.Caller, id string) (job.Sandbox, error)
 	Sandboxes(ctx context.Context, c auth.Caller, limit int) ([]job.Sandbox, error)
+	DeleteSandbox(ctx context.Context, c auth.Caller, id, reason string) (job.Sandbox, error)
 }
 
 // Deps are what a Server must have.

@@ -9,6 +9,7 @@ import (
 var (
 	ErrNotFound        = errors.New("no such job")     // or not the caller's
 	ErrSandboxNotFound = errors.New("no such sandbox") // or not the caller's
+	ErrSandboxBusy     = errors.New("a job runs in the sandbox")
 	ErrFinished        = errors.New("the job has ended")
 	ErrKeyReused       = errors.New("idempotency key came with another body")
 	ErrNotClaimable    = errors.New("not claimable") // another holds it, it is not due, or its sandbox is busy

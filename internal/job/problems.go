@@ -22,6 +22,7 @@ const (
 	JobNotFound           Code = "JOB_NOT_FOUND"           // no such job, or not the caller's
 	JobFinished           Code = "JOB_FINISHED"            // the job has ended
 	SandboxNotFound       Code = "SANDBOX_NOT_FOUND"       // no such sandbox, or not the caller's
+	SandboxBusy           Code = "SANDBOX_BUSY"            // a job runs in the sandbox
 	InvalidCursor         Code = "INVALID_CURSOR"          // not a cursor of this stream or list
 	RouteNotFound         Code = "ROUTE_NOT_FOUND"         // no such path
 	MethodNotAllowed      Code = "METHOD_NOT_ALLOWED"      // the path has no such method

@@ -105,6 +105,10 @@ var Problems = []CodeDoc{
 		"Leave sandboxId out and get one from your pool, or create one.", false,
 	},
 	{
+		SandboxBusy, "A job runs in the sandbox; it cannot be deleted.", "The sandbox was to be deleted before its job had ended.",
+		"Cancel the job, or wait for its end, and ask again.", true,
+	},
+	{
 		JobFinished, "The job has ended; ended jobs never change.", "It ended before the request came.", "Read its result; submit a new job.", false,
 	},
 	{

@@ -128,6 +128,38 @@ func (s *Store) SandboxReady(ctx context.Context, id, platformID string) error {
 	return wrap(err, "keep that sandbox "+id+" is ready")
 }
 
+// DeleteSandbox gives a sandbox of c up: it will be deleted by whoever turns SandboxesToDelete, and queued jobs that named
+// it end as SANDBOX_DELETED. Again is success. job.ErrSandboxNotFound: there is none, or it is not c's.
+// job.ErrSandboxBusy: a job runs in it.
+func (s *Store) DeleteSandbox(ctx context.Context, c auth.Caller, id, reason string) (job.Sandbox, error) {
+	var b job.Sandbox
+	err := s.write(ctx, about(id), func(ctx context.Context, t *tx) (err error) {
+		if b, err = loadSandbox(ctx, t, id); err != nil {
+			return err
+		}
+		switch {
+		case !c.Sees(b.Tenant, b.UserID):
+			return job.ErrSandboxNotFound
+		case b.State == job.SandboxCleanup, b.State == job.SandboxGone:
+			return nil
+		}
+		// A claim may take it in this moment: whoever comes first has it.
+		n, err := t.exec(ctx, `UPDATE sandboxes SET state = 'cleanup', reason = $2 WHERE id = $1 AND busy_job = ''`, id, []byte(reason))
+		if err == nil && n == 0 {
+			err = job.ErrSandboxBusy
+		}
+		if err != nil {
+			return err
+		}
+		b.State, b.Reason = job.SandboxCleanup, reason
+		return t.turned(ctx, b)
+	})
+	if err != nil {
+		return job.Sandbox{}, fmt.Errorf("delete sandbox %s: %w", id, err)
+	}
+	return b, nil
+}
+
 // SandboxGone keeps that a sandbox was deleted, or could not be made. Again is success.
 func (s *Store) SandboxGone(ctx context.Context, id, reason string) error {
 	return wrap(s.retire(ctx, id, reason, job.SandboxGone), "keep that sandbox "+id+" is gone")
@@ -157,6 +189,10 @@ func (t *tx) turnSandbox(ctx context.Context, b job.Sandbox, set string, args ..
 	if err := t.must(ctx, `UPDATE sandboxes SET `+set+` WHERE id = $1`, append([]any{b.ID}, args...)...); err != nil {
 		return err
 	}
+	return t.turned(ctx, b)
+}
+
+func (t *tx) turned(ctx context.Context, b job.Sandbox) error {
 	t.tellSandbox(b)
 	_, err := t.exec(ctx, `UPDATE jobs SET pushed_at = 0 WHERE state = 'queued' AND sandbox_id = $1 AND sandbox_id <> ''`, b.ID)
 	return err

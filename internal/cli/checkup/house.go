@@ -15,6 +15,7 @@ import (
 	"sandpiper/client"
 	"sandpiper/internal/boot"
 	"sandpiper/internal/config"
+	"sandpiper/internal/job"
 )
 
 // through is a visit that goes through the HTTP API, as a client of the guide does: that of a running Sandpiper, or of
@@ -23,6 +24,7 @@ type through struct {
 	visit
 	api   *client.Client
 	user  string
+	own   bool       // the user is this check's alone
 	ended chan error // of our house; nil when the API is somebody else's
 	house *boot.House
 	stop  context.CancelFunc
@@ -37,8 +39,8 @@ func runAPI(ctx context.Context, o Options, checks func(*through) []check) []Lin
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	t := &through{visit: visit{report: report{o: o}}, user: o.UserID}
-	if t.user == "" && (o.API == "" || o.Key == "") {
-		t.user = "sandpiper-check"
+	if t.own = t.user == "" && (o.API == "" || o.Key == ""); t.own {
+		t.user = "sandpiper-check-" + job.NewToken()
 	}
 	t.all(ctx, check{"API", time.Minute, true, t.open})
 	t.all(ctx, checks(t)...)
@@ -72,10 +74,16 @@ func (t *through) open(ctx context.Context) (string, error) {
 	return "brought up for this at " + house.URL(), t.api.Ready(ctx)
 }
 
-// leave ends our house and deletes its sandboxes, on a platform too. Those of somebody else's API stay in its pool.
+// leave ends our house and deletes its sandboxes, on a platform too; and through somebody else's API what it made there. A
+// sandbox that a job got from another user's pool stays in it.
 func (t *through) leave(ctx context.Context) (string, error) {
-	if t.o.API != "" {
-		return "nothing to do: the sandbox stays in the pool of that API", nil
+	switch {
+	case t.o.API != "" && t.api == nil:
+		return "nothing was made", nil
+	case t.o.API != "" && !t.own && t.sandbox == "":
+		return "nothing to do: the sandbox stays in its user's pool", nil
+	case t.o.API != "":
+		return "nothing is left of this check", remedy(t.deleteThrough(ctx), "delete its sandboxes there: DELETE /api/sandboxes/:id")
 	}
 	var faults []error
 	if t.house != nil {
@@ -99,19 +107,58 @@ func (t *through) leave(ctx context.Context) (string, error) {
 // sandboxes are the ids of all that our house made, also of one whose maker was interrupted. They are also the
 // sandboxes' names on the platform.
 func (t *through) sandboxes(ctx context.Context) []string {
-	var all struct {
-		Items []struct {
-			SandboxID string `json:"sandboxId"`
-		} `json:"items"`
-	}
 	ids := []string{t.sandbox, t.job.SandboxID}
-	if _, err := get(ctx, t.house.URL()+"/api/sandboxes?limit=200", "", &all); err != nil {
+	all, err := t.api.Sandboxes(ctx, 200)
+	if err != nil {
 		return ids
 	}
-	for _, sb := range all.Items {
+	for _, sb := range all {
 		ids = append(ids, sb.SandboxID)
 	}
 	return ids
+}
+
+// deleteThrough deletes through the API the sandbox that was made, or all of a user that is ours, and waits until they
+// are gone.
+func (t *through) deleteThrough(ctx context.Context) error {
+	ids := []string{t.sandbox}
+	if t.own {
+		all, err := t.api.Sandboxes(ctx, 200)
+		if err != nil {
+			return err
+		}
+		ids = nil
+		for _, sb := range all {
+			ids = append(ids, sb.SandboxID)
+		}
+	}
+	for _, id := range ids {
+		if err := t.deleteOne(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteOne asks until a sandbox is gone: a job that was just cancelled may be ending in it.
+func (t *through) deleteOne(ctx context.Context, id string) error {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		sb, err := t.api.DeleteSandbox(ctx, id)
+		var p *client.Problem
+		switch {
+		case err == nil && sb.Status == "gone":
+			return nil
+		case err != nil && (!errors.As(err, &p) || p.Code != "SANDBOX_BUSY"):
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("sandbox %s is still there", id)
+		case <-tick.C:
+		}
+	}
 }
 
 // deleteSandboxes deletes them from a platform that outlives our house.

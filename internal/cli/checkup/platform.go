@@ -2,39 +2,12 @@ package checkup
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"sandpiper/internal/daytona"
 )
-
-// get asks for what the clients have no word for; key "" sends none. A redirect is not followed: it could carry the key
-// away.
-func get(ctx context.Context, url, key string, into any) (status int, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, err
-	}
-	if key != "" {
-		req.Header.Set("Authorization", "Bearer "+key)
-	}
-	c := http.Client{
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	resp, err := c.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	if into != nil && resp.StatusCode/100 == 2 {
-		err = json.NewDecoder(resp.Body).Decode(into)
-	}
-	return resp.StatusCode, err
-}
 
 // gone deletes a sandbox and waits until the platform says that it is destroyed, or on its way there.
 func (p *place) gone(ctx context.Context, idOrName string) error {

@@ -33,7 +33,7 @@ type Options struct {
 	Environ []string          // as os.Environ gives it
 	API     string            // a running API for the layers that go through one; "" brings one up
 	Key     client.Key        // for that API; "" sends none
-	UserID  string            // whose prompt e2e sends; "" means the key's user, without a key "sandpiper-check"
+	UserID  string            // whose prompt e2e sends; "" means the key's user, without a key one of this check alone
 	Input   string            // what e2e sends; "" means the guide's sum
 	Begin   func(name string) // told of each check before it is tried; nil means nobody
 	Show    func(Line)        // told of each line; nil means nobody

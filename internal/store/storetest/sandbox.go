@@ -17,6 +17,7 @@ var sandboxFacts = []fact{
 	{"a job from the pool whose sandbox was deleted takes another", deletedSandboxReplaced},
 	{"a sandbox that somebody is making is not claimable", sandboxInTheMaking},
 	{"a sandbox that was asked for is given out to be made once", sandboxesToCreate},
+	{"a sandbox is deleted for its user, and not under a job", sandboxDeletion},
 	{"a sandbox goes its states and never back", sandboxStates},
 	{"what is to be deleted is listed once it is free", sandboxesToDelete},
 	{"a sandbox that was never made goes with its job", unmadeSandbox},
@@ -110,6 +111,47 @@ func deletedSandboxEnds(t *testing.T, s *store.Store) {
 				t.Errorf("job %+v", got)
 			}
 		})
+	}
+}
+
+func sandboxDeletion(t *testing.T, s *store.Store) {
+	b := Sandbox(t, s, Ann)
+	j, waits := Queued(t, s, in(b.ID)), Queued(t, s, in(b.ID))
+	c := Claim(t, s, j.ID)
+	for name, tc := range map[string]struct {
+		caller auth.Caller
+		id     string
+		want   error
+	}{
+		"another user's":  {Bob, b.ID, job.ErrSandboxNotFound},
+		"none":            {Ann, "sbx_none", job.ErrSandboxNotFound},
+		"one with a job":  {Ann, b.ID, job.ErrSandboxBusy},
+		"by the operator": {auth.LocalOperator(), b.ID, job.ErrSandboxBusy},
+	} {
+		if _, err := s.DeleteSandbox(t.Context(), tc.caller, tc.id, "test"); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", name, err, tc.want)
+		}
+	}
+	if err := s.Finish(t.Context(), c.Attempt, Answer("4"), c.Job.LastSeq); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // a lost answer is asked for again
+		if got, err := s.DeleteSandbox(t.Context(), Ann, b.ID, "test"); err != nil || got.State != job.SandboxCleanup || got.Reason != "test" {
+			t.Errorf("DeleteSandbox = %+v, %v", got, err)
+		}
+	}
+	if list, err := s.SandboxesToDelete(t.Context(), 10); err != nil || len(list) != 1 || list[0].ID != b.ID {
+		t.Errorf("to delete: %v, %v; want %s", list, err, b.ID)
+	}
+	notClaimable(t, s, ClaimOf(waits.ID))
+	if got := Read(t, s, waits.ID); got.State != job.Failed || got.Outcome.Failure.Code != job.SandboxDeleted {
+		t.Errorf("the job that waited for it is %s %+v", got.State, got.Outcome)
+	}
+	if err := s.SandboxGone(t.Context(), b.ID, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.DeleteSandbox(t.Context(), Ann, b.ID, "later"); err != nil || got.State != job.SandboxGone || got.Reason != "test" {
+		t.Errorf("of one that is gone: %+v, %v", got, err)
 	}
 }
 
