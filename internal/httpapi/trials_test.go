@@ -69,6 +69,9 @@ func (k keyed) trials() (by map[string][]trial, mine []string) {
 	at := func(path string) func() string {
 		return func() string { return strings.ReplaceAll(path, "ENDED", ended) }
 	}
+	spare := func() string {
+		return "/api/sandboxes/" + into[struct{ SandboxID string }](k.t, k.post("/api/sandbox/create", `{}`, as(k.key["ann"])...)).SandboxID
+	}
 	open := func() string { return "/api/jobs/" + k.submitAs("ann") + "/cancel" }
 	return map[string][]trial{
 		"POST /api/knowledge/process": {
@@ -89,8 +92,9 @@ func (k keyed) trials() (by map[string][]trial, mine []string) {
 			{"without a body", open, "", "", 200, 404},
 			{"with a body", open, `{"userId":"?"}`, "", 200, 404},
 		},
-		"POST /api/sandbox/create": {{"a sandbox", at("/api/sandbox/create"), `{"userId":"?"}`, "", 202, 202}},
-		"GET /api/sandboxes":       {{"a list", at("/api/sandboxes"), "", "", 200, 200}},
+		"POST /api/sandbox/create":  {{"a sandbox", at("/api/sandbox/create"), `{"userId":"?"}`, "", 202, 202}},
+		"GET /api/sandboxes":        {{"a list", at("/api/sandboxes"), "", "", 200, 200}},
+		"DELETE /api/sandboxes/:id": {{"a deletion", spare, "", "", 202, 404}},
 		"GET /ws": {
 			{"a user's events", at("/ws"), "", "", 101, 101},
 			{"a job's", at("/ws?jobId=ENDED"), "", "", 101, 404},
