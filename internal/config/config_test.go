@@ -59,6 +59,23 @@ func TestSeparateProcessesTakeNoEmbeddedDefault(t *testing.T) {
 	}
 }
 
+func TestEveryFormOfRedisIsTakenAndAFaultNamesThem(t *testing.T) {
+	for _, url := range []string{
+		"redis://:hush@host", "rediss://me:hush@host:6380/1?skip_verify=true", "unix:///run/redis.sock",
+		"redis://:hush@a:26379?addr=b:26379&master_name=house", "redis://:hush@a?addr=b:6379",
+	} {
+		if _, err := Load([]string{"REDIS_URL=" + url}, RoleUp); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	for _, url := range []string{"hush", "redis://:hush@a:b", "redis://:hush@a/1?addr=b:1", "rediss://:hush@a?ca_file=/hush"} {
+		_, err := Load([]string{"REDIS_URL=" + url}, RoleUp)
+		if err == nil || !strings.HasPrefix(err.Error(), "REDIS_URL ") || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: %v, want the variable and not its value", url, err)
+		}
+	}
+}
+
 func TestAKeyAloneMeansTheHostedPlatform(t *testing.T) {
 	c, err := Load([]string{"DAYTONA_API_KEY=dtn_x"}, RoleUp)
 	if err != nil || c.DaytonaURL != "https://app.daytona.io/api" {

@@ -29,10 +29,12 @@ func inspector(t *testing.T, url string) *asynq.Inspector {
 
 func TestEveryKindOfRedisCarriesHints(t *testing.T) {
 	for name, url := range map[string]func(*testing.T) string{
-		"one":       func(t *testing.T) string { return redistest.Start(t).URL() },
-		"TLS":       func(t *testing.T) string { s := redistest.StartTLS(t); return s.URL() + "?ca_file=" + s.CA },
-		"Sentinels": func(t *testing.T) string { return redistest.StartSentinels(t, 1).URL() },
-		"a Cluster": func(t *testing.T) string { return redistest.StartCluster(t).URL() },
+		"one":                func(t *testing.T) string { return redistest.Start(t).URL() },
+		"TLS":                func(t *testing.T) string { s := redistest.StartTLS(t); return s.URL() + "?ca_file=" + s.CA },
+		"Sentinels":          func(t *testing.T) string { return redistest.StartSentinels(t, 1).URL() },
+		"a Cluster":          func(t *testing.T) string { return redistest.StartCluster(t).URL() },
+		"Sentinels with TLS": func(t *testing.T) string { return redistest.StartSecureSentinels(t, 1).URL() },
+		"a Cluster with TLS": func(t *testing.T) string { return redistest.StartSecureCluster(t).URL() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

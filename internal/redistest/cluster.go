@@ -16,11 +16,22 @@ const slots = 16384
 // StartCluster runs a Cluster until t ends.
 func StartCluster(t testing.TB, options ...string) *Cluster {
 	t.Helper()
+	return startCluster(t, plain, options...)
+}
+
+// StartSecureCluster is StartCluster with TLS, between the masters too.
+func StartSecureCluster(t testing.TB) *Cluster {
+	t.Helper()
+	return startCluster(t, secure(t))
+}
+
+func startCluster(t testing.TB, how speech, options ...string) *Cluster {
+	t.Helper()
 	const masters = 3
 	c := &Cluster{}
 	for i := range masters {
 		_, bus, _ := net.SplitHostPort(free(t))
-		s := Start(t, append([]string{"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000"}, options...)...)
+		s := start(t, how, append([]string{"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000"}, options...)...)
 		s.Do(t, "cluster", "addslotsrange", i*slots/masters, (i+1)*slots/masters-1)
 		s.Do(t, "cluster", "set-config-epoch", i+1)
 		if i > 0 {
@@ -40,7 +51,7 @@ func StartCluster(t testing.TB, options ...string) *Cluster {
 }
 
 // URL is what REDIS_URL would be.
-func (c *Cluster) URL() string { return strings.TrimRight("redis://"+seeds(c.Nodes), "&") }
+func (c *Cluster) URL() string { return strings.TrimRight(seeds(c.Nodes), "&") }
 
 // Of is the master that has key.
 func (c *Cluster) Of(t testing.TB, key string) *Server {

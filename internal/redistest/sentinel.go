@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Watched is a master and its replica under the eyes of Sentinels, who make the replica master when the master is gone
@@ -21,11 +19,22 @@ type Watched struct {
 // StartSentinels runs a Watched with so many Sentinels until t ends.
 func StartSentinels(t testing.TB, sentinels int, options ...string) *Watched {
 	t.Helper()
-	w := &Watched{Master: Start(t, options...)}
+	return startSentinels(t, plain, sentinels, options...)
+}
+
+// StartSecureSentinels is StartSentinels with TLS, between them too.
+func StartSecureSentinels(t testing.TB, sentinels int) *Watched {
+	t.Helper()
+	return startSentinels(t, secure(t), sentinels)
+}
+
+func startSentinels(t testing.TB, how speech, sentinels int, options ...string) *Watched {
+	t.Helper()
+	w := &Watched{Master: start(t, how, options...)}
 	host, port, _ := net.SplitHostPort(w.Master.addr)
-	w.Replica = Start(t, append([]string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}, options...)...)
+	w.Replica = start(t, how, append([]string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}, options...)...)
 	for range sentinels {
-		w.Sentinels = append(w.Sentinels, sentinel(t, host, port, sentinels/2+1))
+		w.Sentinels = append(w.Sentinels, sentinel(t, how, host, port, sentinels/2+1))
 	}
 	for _, s := range w.Sentinels {
 		wait(t, "each sentinel knows the others and the replica", func() bool {
@@ -39,19 +48,19 @@ func StartSentinels(t testing.TB, sentinels int, options ...string) *Watched {
 }
 
 // URL is what REDIS_URL would be.
-func (w *Watched) URL() string { return "redis://" + seeds(w.Sentinels) + "master_name=house" }
+func (w *Watched) URL() string { return seeds(w.Sentinels) + "master_name=house" }
 
 // sentinel runs one Sentinel, which keeps what it learns in its own configuration.
-func sentinel(t testing.TB, host, port string, quorum int) *Server {
+func sentinel(t testing.TB, how speech, host, port string, quorum int) *Server {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sentinel.conf")
 	text := fmt.Sprintf("sentinel monitor house %s %s %d\nsentinel down-after-milliseconds house 1000\nsentinel failover-timeout house 5000\n", host, port, quorum)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{dir: t.TempDir(), options: redis.Options{}, addr: free(t)}
+	s := &Server{dir: t.TempDir(), how: how, addr: free(t)}
 	_, own, _ := net.SplitHostPort(s.addr)
-	s.args = []string{path, "--sentinel", "--bind", "127.0.0.1", "--port", own, "--dir", s.dir, "--logfile", "log"}
+	s.args = append([]string{path, "--sentinel", "--bind", "127.0.0.1", how.port, own, "--dir", s.dir, "--logfile", "log"}, how.more...)
 	t.Cleanup(s.kill)
 	if !s.run(t) {
 		t.Fatalf("the sentinel does not start:\n%s", s.log())
@@ -64,11 +73,14 @@ func length(reply any) int {
 	return len(list)
 }
 
-// seeds are the addresses of all servers, as the beginning of a URL that has more to say.
+// seeds are the addresses of all servers and whom to trust, as the beginning of a URL that has more to say.
 func seeds(servers []*Server) string {
-	text := servers[0].addr + "?"
+	text := servers[0].URL() + "?"
 	for _, s := range servers[1:] {
 		text += "addr=" + s.addr + "&"
+	}
+	if ca := servers[0].how.ca; ca != "" {
+		text += "ca_file=" + ca + "&"
 	}
 	return text
 }

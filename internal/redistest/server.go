@@ -21,7 +21,7 @@ type Server struct {
 	addr    string
 	dir     string
 	args    []string
-	options redis.Options // of the client that asks it
+	how     speech
 	process *os.Process
 	ended   chan struct{} // closed when process has ended
 }
@@ -29,23 +29,34 @@ type Server struct {
 // Start runs a redis-server with further options, such as "--maxmemory-policy", "allkeys-lru", until t ends.
 func Start(t testing.TB, options ...string) *Server {
 	t.Helper()
-	return start(t, "--port", redis.Options{}, options...)
+	return start(t, plain, options...)
 }
 
-// start tries another port when somebody took the free one meanwhile. port names the option that takes it.
-func start(t testing.TB, port string, o redis.Options, options ...string) *Server {
+// speech is how servers and clients speak: plainly, or with TLS.
+type speech struct {
+	scheme string
+	port   string        // the option that takes the port
+	more   []string      // further options of a server
+	client redis.Options // of the client that asks it
+	ca     string        // the file of the certificate that a client must trust
+}
+
+var plain = speech{scheme: "redis://", port: "--port"}
+
+// start tries another port when somebody took the free one meanwhile.
+func start(t testing.TB, how speech, options ...string) *Server {
 	t.Helper()
 	if i := slices.Index(options, "--requirepass"); i >= 0 {
-		o.Password = options[i+1]
+		how.client.Password = options[i+1]
 	}
-	s := &Server{dir: t.TempDir(), options: o}
+	s := &Server{dir: t.TempDir(), how: how}
 	t.Cleanup(s.kill)
 	for range 3 {
 		s.addr = free(t)
 		_, number, _ := net.SplitHostPort(s.addr)
 		s.args = append([]string{
-			"--bind", "127.0.0.1", port, number, "--dir", s.dir, "--save", "", "--appendonly", "no", "--logfile", "log",
-		}, options...)
+			"--bind", "127.0.0.1", how.port, number, "--dir", s.dir, "--save", "", "--appendonly", "no", "--logfile", "log",
+		}, slices.Concat(how.more, options)...)
 		if s.run(t) {
 			return s
 		}
@@ -57,8 +68,8 @@ func start(t testing.TB, port string, o redis.Options, options ...string) *Serve
 // Addr is HOST:PORT.
 func (s *Server) Addr() string { return s.addr }
 
-// URL is what REDIS_URL would be, without a password.
-func (s *Server) URL() string { return "redis://" + s.addr }
+// URL is what REDIS_URL would be, without a password and without a word on whom to trust.
+func (s *Server) URL() string { return s.how.scheme + s.addr }
 
 // Stop ends the server as kill -9 does.
 func (s *Server) Stop(t testing.TB) {
@@ -98,7 +109,7 @@ func (s *Server) Flush(t testing.TB) {
 }
 
 func (s *Server) do(ctx context.Context, command ...any) (any, error) {
-	o := s.options
+	o := s.how.client
 	o.Addr, o.Protocol, o.MaxRetries, o.DialerRetries, o.DisableIdentity = s.addr, 2, -1, 1, true
 	c := redis.NewClient(&o)
 	defer c.Close()

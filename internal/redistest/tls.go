@@ -27,20 +27,27 @@ type Secure struct {
 // StartTLS runs a Secure until t ends.
 func StartTLS(t testing.TB, options ...string) *Secure {
 	t.Helper()
+	how := secure(t)
+	return &Secure{start(t, how, options...), how.ca}
+}
+
+// secure is TLS, by one certificate for all.
+func secure(t testing.TB) speech {
+	t.Helper()
 	cert, key := certificate(t)
 	trusted := x509.NewCertPool()
 	text, err := os.ReadFile(cert)
 	if err != nil || !trusted.AppendCertsFromPEM(text) {
 		t.Fatalf("read our own certificate: %v", err)
 	}
-	s := start(t, "--tls-port", redis.Options{TLSConfig: &tls.Config{RootCAs: trusted}}, append([]string{
-		"--port", "0", "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no",
-	}, options...)...)
-	return &Secure{s, cert}
+	return speech{
+		scheme: "rediss://", port: "--tls-port", ca: cert, client: redis.Options{TLSConfig: &tls.Config{RootCAs: trusted}},
+		more: []string{
+			"--port", "0", "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert,
+			"--tls-auth-clients", "no", "--tls-replication", "yes", "--tls-cluster", "yes",
+		},
+	}
 }
-
-// URL is what REDIS_URL would be, without a word on whom to trust.
-func (s *Secure) URL() string { return "rediss://" + s.addr }
 
 // certificate makes a certificate that is its own authority, and its key.
 func certificate(t testing.TB) (cert, key string) {
@@ -54,7 +61,7 @@ func certificate(t testing.TB) (cert, key string) {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a Redis of a test"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true, IsCA: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, // servers are each other's clients
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &pair.PublicKey, pair)
 	if err != nil {

@@ -90,6 +90,8 @@ func TestEveryFormReachesItsRedis(t *testing.T) {
 		"no TLS":                                         {"redis://:p%40ss@" + address, false},
 		"Sentinels":                                      {redistest.StartSentinels(t, 1).URL(), true},
 		"a Cluster":                                      {redistest.StartCluster(t).URL(), true},
+		"Sentinels with TLS":                             {redistest.StartSecureSentinels(t, 1).URL(), true},
+		"a Cluster with TLS":                             {redistest.StartSecureCluster(t).URL(), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, err := redisurl.Parse(tc.url)
