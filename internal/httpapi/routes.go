@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -99,6 +100,14 @@ func (s *Server) untilDrain(c echo.Context) (context.Context, context.CancelCaus
 	}
 	end := time.AfterFunc(time.Until(expires), func() { cancel(CloseExpired) })
 	return ctx, func(cause error) { end.Stop(); stopped(cause) }
+}
+
+// unlessExpired is err, or that the token's time was over before what should stay open was.
+func unlessExpired(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), CloseExpired) {
+		return auth.ErrExpired
+	}
+	return err
 }
 
 // index says what this is.

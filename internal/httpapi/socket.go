@@ -35,7 +35,7 @@ func (s *Server) socket(c echo.Context) error {
 	defer stop(nil)
 	stream, err := s.Relay.Open(ctx, caller, scope, start)
 	if err != nil {
-		return err
+		return unlessExpired(ctx, err)
 	}
 	defer stream.Close()
 	conn, err := websocket.Accept(c.Response(), c.Request(), &websocket.AcceptOptions{

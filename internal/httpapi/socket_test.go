@@ -211,7 +211,7 @@ func (unreadable) Stream(context.Context, auth.Caller, store.Scope, int64, int) 
 }
 
 // closing reads until the server closes, and returns how it did and how many messages came before.
-func closing(t *testing.T, conn *websocket.Conn, pause time.Duration) (end websocket.CloseError, messages int64) {
+func closing(t testing.TB, conn *websocket.Conn, pause time.Duration) (end websocket.CloseError, messages int64) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute) // a socket that stays open fails the test, and soon
 	defer stop()

@@ -29,12 +29,12 @@ func (s *Server) streamEvents(c echo.Context, caller auth.Caller, id string, aft
 	defer stop(nil)
 	stream, err := s.Relay.Open(ctx, caller, store.Scope{JobID: id}, relay.AfterSeq(after))
 	if err != nil {
-		return err
+		return unlessExpired(ctx, err)
 	}
 	defer stream.Close()
 	over, err := s.nothingAfter(ctx, caller, id, after)
 	if err != nil {
-		return err
+		return unlessExpired(ctx, err)
 	}
 	if over {
 		return c.NoContent(http.StatusNoContent)
