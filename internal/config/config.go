@@ -32,7 +32,7 @@ const (
 
 // Config is everything that can be set. The zero value is not useful: use Load.
 type Config struct {
-	Addr  string `env:"SANDPIPER_ADDR" doc:"listen address of the HTTP API; port 0 picks a free one and prints it" default:"127.0.0.1:8787; worker 127.0.0.1:8788"`
+	Addr  string `env:"SANDPIPER_ADDR" doc:"listen address of the HTTP API; loopback only, unless keys are configured; port 0 picks a free one and prints it" default:"127.0.0.1:8787; worker 127.0.0.1:8788"`
 	Data  string `env:"SANDPIPER_DATA" envDefault:".sandpiper" doc:"directory of every embedded default; made when absent; only one up uses it at a time"`
 	Hosts string `env:"SANDPIPER_HOSTS" doc:"comma list of host names, besides loopback, under which the API may be called and from whose pages a browser may call it; with keys, an IP address needs no entry"`
 
