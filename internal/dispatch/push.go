@@ -35,7 +35,10 @@ func again(depth, batch int) (age time.Duration, limit int) {
 // push sends hints for jobs that want one: first those that have none, since they became due only now or their sandbox
 // is free again, then those whose hint nobody followed. One process of the fleet does that at a time; two would do no
 // harm, only twice the work.
-func (s *Sweeper) push(ctx context.Context, depth int) (int, error) {
+//
+// When Redis has returned, the hints of the jobs that were submitted meanwhile are lost, however many older ones wait
+// there: once, every job that waits may get another, the most urgent first.
+func (s *Sweeper) push(ctx context.Context, depth int, returned bool) (int, error) {
 	mine, err := s.jobs.HoldTurn(ctx, "sweeper", s.o.Holder, term)
 	if err != nil {
 		return 0, fmt.Errorf("take the sweeper's turn: %w", err)
@@ -48,6 +51,9 @@ func (s *Sweeper) push(ctx context.Context, depth int) (int, error) {
 		return first, err
 	}
 	age, limit := again(depth, s.o.Batch)
+	if returned {
+		age, limit = 0, s.o.Batch
+	}
 	more, err := s.pushOlder(ctx, age, limit)
 	return first + more, err
 }

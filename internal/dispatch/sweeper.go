@@ -106,10 +106,11 @@ func (s *Sweeper) move(ctx context.Context) (int, error) {
 	if ctx.Err() != nil {
 		return 0, nil
 	}
+	returned := s.away && err == nil
 	if s.away = err != nil; s.away {
 		return s.offer(ctx)
 	}
-	return s.push(ctx, depth)
+	return s.push(ctx, depth, returned)
 }
 
 // offer gives due jobs to the worker of this process, without Redis. Other processes do the same; the claim decides.

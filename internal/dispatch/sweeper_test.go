@@ -80,6 +80,19 @@ func TestTheMoreHintsWaitTheFewerArePushedAgain(t *testing.T) {
 	}
 }
 
+func TestWhenRedisReturnsHintsCountAsLostHoweverManyWait(t *testing.T) {
+	x := newSweeper(nil)
+	x.q.depth, x.q.err = 1000, errAway
+	x.turn(t)
+	x.q.err = nil
+	if x.turn(t); x.s.age != 0 || x.s.limit != 200 {
+		t.Errorf("asked for %d older than %v, want 200 of any age", x.s.limit, x.s.age)
+	}
+	if x.turn(t); x.s.age != time.Minute || x.s.limit != 4 {
+		t.Errorf("then for %d older than %v, want 4 older than a minute", x.s.limit, x.s.age)
+	}
+}
+
 func TestOnlyTheHolderOfTheTurnPushesAgain(t *testing.T) {
 	x := newSweeper(nil)
 	x.s.others = true
