@@ -260,3 +260,16 @@ func TestFileCallsStayInTheSandbox(t *testing.T) {
 		}
 	})
 }
+
+// TestALargeAnswerIsNeverCut: a daemon answers a body as soon as it has understood it, which may be before the proxy has
+// seen the body's end. One in fourteen answers to an SDK was cut then.
+func TestALargeAnswerIsNeverCut(t *testing.T) {
+	b := open(t, nil).create(t, nil)
+	b.run(t, "head -c 5000000 /dev/zero > big")
+	for i := range 60 {
+		a := b.must(t, 200, "POST", b.toolbox("/files/bulk-download"), object{"paths": []string{"big"}})
+		if len(a.body) < 5_000_000 || !bytes.HasSuffix(a.body, []byte("--DAYTONA-FILE-BOUNDARY--\r\n")) {
+			t.Fatalf("answer %d was cut after %d bytes", i, len(a.body))
+		}
+	}
+}

@@ -62,6 +62,9 @@ func (s *Server) toolbox() http.Handler {
 			http.NotFound(w, r)
 			return
 		}
+		// A daemon may begin its answer before our transport has seen the end of the request's body. The server would close
+		// the body then, the transport take that for a failure, and the answer be cut in its middle.
+		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/1 has it; nothing else needs it
 		if r.Header.Get(skipActivity) != "true" {
 			s.touch(box, 1)
 			defer s.touch(box, -1)
