@@ -80,6 +80,14 @@ func TestRefusals(t *testing.T) {
 		"labels that are none":      {"PUT", "/api/sandbox/taken/labels", object{"labels": 1}, 400, "labels must be an object"},
 		"labels of a list":          {"GET", "/api/sandbox?labels=nope", nil, 400, "Invalid labels JSON format"},
 		"a cursor of another":       {"GET", "/api/sandbox?cursor=%21", nil, 400, "Invalid cursor"},
+		"a page before the first":   {"GET", "/api/sandbox/paginated?page=0", nil, 400, "page must not be less than 1"},
+		"a page too large":          {"GET", "/api/snapshots?limit=201", nil, 400, "limit must not be greater than 200"},
+		"a size that is no number":  {"GET", "/api/sandbox?minCpu=much", nil, 400, "minCpu must be a number conforming to the specified constraints"},
+		"a moment that is none":     {"GET", "/api/sandbox?createdAtAfter=noon", nil, 400, "createdAtAfter must be a Date instance"},
+		"a flag that is none":       {"GET", "/api/sandbox?isPublic=maybe", nil, 400, "isPublic must be a boolean value"},
+		"a snapshot without a name": {"POST", "/api/snapshots", object{"imageName": "sandpiper:local"}, 400, "name should not be empty"},
+		"a snapshot's wrong order":  {"GET", "/api/snapshots?sort=size", nil, 400, "sort must be one of the following values: name, state, lastUsedAt, createdAt"},
+		"a snapshot by its name":    {"DELETE", "/api/snapshots/sandpiper", nil, 404, "Snapshot with name sandpiper not found"},
 	} {
 		a := h.must(t, tc.status, tc.method, tc.path, tc.body)
 		v := a.json(t)
@@ -138,20 +146,6 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-func TestSnapshots(t *testing.T) {
-	h := open(t, nil)
-	items := h.must(t, 200, "GET", "/api/snapshots", nil).json(t)["items"].([]any)
-	one := h.must(t, 200, "GET", "/api/snapshots/sandpiper", nil).json(t)
-	if len(items) != 1 || one["state"] != "active" || one["name"] != "sandpiper" {
-		t.Errorf("snapshots %v, sandpiper %v, want one, active", items, one)
-	}
-	for _, key := range []string{"id", "general", "name", "state", "size", "entrypoint", "cpu", "gpu", "mem", "disk", "errorReason", "createdAt", "updatedAt", "lastUsedAt", "sourceSandboxId"} {
-		if _, ok := one[key]; !ok {
-			t.Errorf("a snapshot lacks %s", key)
-		}
-	}
-}
-
 func TestListPagesAndFilters(t *testing.T) {
 	h := open(t, func(o *localdaytonaOptions) { o.Isolation = "none" }) // control plane only
 	for _, name := range []string{"c", "a", "b"} {
@@ -182,9 +176,29 @@ func TestListPagesAndFilters(t *testing.T) {
 		"by a label's absence": {url.Values{"labels": {`{"no":"such"}`}}, nil},
 		"by state":             {url.Values{"states": {"stopped", "error"}}, nil},
 		"by name's beginning":  {url.Values{"name": {"oth"}}, []string{"other"}},
+		"private ones":         {url.Values{"isPublic": {"false"}, "limit": {"2"}}, []string{"other", "b", "a", "c"}},
+		"public ones":          {url.Values{"isPublic": {"true"}}, nil},
+		"of the only region":   {url.Values{"regionIds": {"mars", "local"}, "name": {"a"}}, []string{"a"}},
+		"of another region":    {url.Values{"regionIds": {"mars"}}, nil},
+		"of a class":           {url.Values{"sandboxClasses": {"linux-vm"}}, nil},
+		"large enough":         {url.Values{"minCpu": {"1"}, "maxCpu": {"1"}, "name": {"b"}}, []string{"b"}},
+		"larger than there is": {url.Values{"minDiskGiB": {"100000"}}, nil},
+		"made since long ago":  {url.Values{"createdAtAfter": {"2001-01-01T00:00:00Z"}, "name": {"c"}}, []string{"c"}},
+		"made long ago":        {url.Values{"createdAtBefore": {"2001-01-01T00:00:00Z"}}, nil},
+		"used since long ago":  {url.Values{"lastEventAfter": {"2001-01-01T00:00:00.5Z"}, "name": {"c"}}, []string{"c"}},
+		"recoverable ones":     {url.Values{"isRecoverable": {"true"}}, nil},
+		"to be destroyed soon": {url.Values{"autoDestroyAtBefore": {"2099-01-01T00:00:00Z"}}, nil},
 	} {
 		if got := names(tc.query); !slices.Equal(got, tc.want) {
 			t.Errorf("%s: %v, want %v", fact, got, tc.want)
 		}
+	}
+	page := h.must(t, 200, "GET", `/api/sandbox/paginated?page=2&limit=3&labels={}`, nil).json(t)
+	items := page["items"].([]any)
+	if page["total"] != 4.0 || page["page"] != 2.0 || page["totalPages"] != 2.0 || len(items) != 1 || items[0].(object)["name"] != "c" {
+		t.Errorf("the second page of three: %v, want c alone, the oldest", page)
+	}
+	if page := h.must(t, 200, "GET", `/api/sandbox/paginated?page=9&limit=200`, nil).json(t); len(page["items"].([]any)) != 0 {
+		t.Errorf("a page behind the last: %v", page)
 	}
 }

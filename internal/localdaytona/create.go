@@ -29,11 +29,9 @@ func (s *Server) decodeCreate(r *http.Request) (*record, error) {
 	}
 	switch {
 	case has(body, "buildInfo"):
-		return nil, apiFault{http.StatusBadRequest, "buildInfo is not supported by the local Daytona: its one snapshot is " + s.o.Snapshot}
+		return nil, apiFault{http.StatusBadRequest, "buildInfo is not supported by the local Daytona: its one image is " + s.image()}
 	case has(body, "cpu") || has(body, "gpu") || has(body, "memory") || has(body, "disk"):
 		return nil, apiFault{http.StatusBadRequest, "Cannot specify Sandbox resources when using a snapshot"}
-	case box.Snapshot != "" && box.Snapshot != s.o.Snapshot && box.Snapshot != snapshotID:
-		return nil, apiFault{http.StatusBadRequest, fmt.Sprintf("Snapshot %s not found. Did you add it through the Daytona Dashboard?", box.Snapshot)}
 	case box.Target != "" && box.Target != regionID:
 		return nil, apiFault{http.StatusNotFound, "Region not found"}
 	case box.AutoStop < 0:
@@ -47,7 +45,11 @@ func (s *Server) decodeCreate(r *http.Request) (*record, error) {
 			return nil, apiFault{http.StatusBadRequest, fmt.Sprintf("env has an impossible name or value: %q", name)}
 		}
 	}
-	box.Snapshot, box.Target = s.o.Snapshot, regionID
+	var err error
+	if box.Snapshot, err = s.useSnapshot(box.Snapshot); err != nil {
+		return nil, err
+	}
+	box.Target = regionID
 	if box.AutoArchive == 0 {
 		box.AutoArchive = maxAutoArchive
 	}

@@ -2,6 +2,7 @@ package localdaytona_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -272,4 +273,32 @@ func TestALargeAnswerIsNeverCut(t *testing.T) {
 			t.Fatalf("answer %d was cut after %d bytes", i, len(a.body))
 		}
 	}
+}
+
+func TestAListGoesAsDeepAsItIsTold(t *testing.T) {
+	eachForm(t, func(t *testing.T, h *house) {
+		b := h.create(t, nil)
+		b.run(t, "mkdir -p top/a/b && touch top/a/b/c top/z && ln -s a top/link && mkdir top/shut && touch top/shut/in && chmod 0 top/shut")
+		for query, want := range map[string]string{
+			"": "a link shut z", "&depth=1": "a link shut z", "&depth=2": "a a/b link shut z", "&depth=9": "a a/b a/b/c link shut z",
+		} {
+			var got []string
+			var found []struct{ Path string }
+			if err := json.Unmarshal(b.must(t, 200, "GET", b.toolbox("/files?path=top"+query), nil).body, &found); err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range found {
+				_, below, _ := strings.Cut(f.Path, "/top/")
+				if below != "shut/in" { // root's daemon may look into it
+					got = append(got, below)
+				}
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%q: %v, want %s", query, got, want)
+			}
+		}
+		for _, depth := range []string{"0", "-1", "all"} {
+			b.must(t, 400, "GET", b.toolbox("/files?path=top&depth="+depth), nil)
+		}
+	})
 }

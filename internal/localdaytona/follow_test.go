@@ -118,3 +118,21 @@ func TestFollowEndsWithTheSession(t *testing.T) {
 		t.Errorf("a follow of nothing: %v, want 404 before the upgrade", err)
 	}
 }
+
+func TestTheEntrypointSaysNothingAndNeverEnds(t *testing.T) {
+	b := open(t, nil).create(t, nil)
+	v := b.must(t, 200, "GET", b.toolbox("/process/session/entrypoint/logs"), nil).json(t)
+	if v["output"] != "" || v["stdout"] != "" || v["stderr"] != "" {
+		t.Errorf("its log: %v", v)
+	}
+	url := "ws" + strings.TrimPrefix(b.url, "http") + b.toolbox("/process/session/entrypoint/logs?follow=true")
+	socket, _, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + b.key}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.CloseNow()
+	b.must(t, 200, "POST", b.api("/stop?force=true"), nil)
+	if all, code := readAll(t, socket); all != "" || code != -1 {
+		t.Errorf("a follower got %q and close code %d, want nothing, and a drop when the sandbox stops", all, code)
+	}
+}

@@ -73,6 +73,13 @@ var fuzzSeeds = [][4]string{
 	{"GET", "/api/api-keys/current", "Authorization: Bearer wrong", ""},
 	{"GET", "/api/regions", "", ""},
 	{"GET", "/api/snapshots/sandpiper", "", ""},
+	{"GET", "/api/snapshots?page=2&limit=1&name=s&sort=name&order=asc", "", ""},
+	{"POST", "/api/snapshots", "", `{"name":"n","imageName":"sandpiper:local","entrypoint":["a"]}`},
+	{"POST", "/api/snapshots", "", `{"name":"d","buildInfo":{"dockerfileContent":"FROM sandpiper:local"}}`},
+	{"DELETE", "/api/snapshots/00000000-0000-4000-8000-000000000003", "", ""},
+	{"POST", "/api/snapshots/00000000-0000-4000-8000-000000000003/activate", "", ""},
+	{"POST", "/api/snapshots/00000000-0000-4000-8000-000000000003/deactivate", "", ""},
+	{"GET", `/api/sandbox/paginated?page=1&limit=2&labels={"c":"d"}&minCpu=1&isPublic=false&createdAtAfter=2001-01-01T00:00:00Z`, "", ""},
 	{"GET", "/api/nothing", "", ""},
 	{"POST", "/api/sandbox", "Content-Type: application/json", `{"name":"n","env":{"A":"b"},"labels":{"c":"d"},"autoStopInterval":1}`},
 	{"POST", "/api/sandbox", "", `{"name":7,"env":[],"cpu":1,"volumes":[{"volumeId":"v"}]}`},
@@ -94,6 +101,7 @@ var fuzzSeeds = [][4]string{
 	{"POST", "/toolbox/BOX/process/session", "", `{"sessionId":"t"}`},
 	{"GET", "/toolbox/BOX/process/session", "", ""},
 	{"GET", "/toolbox/BOX/process/session/s", "", ""},
+	{"GET", "/toolbox/BOX/process/session/entrypoint/logs", "", ""},
 	{"DELETE", "/toolbox/BOX/process/session/s", "", ""},
 	{"POST", "/toolbox/BOX/process/session/s/exec", "", `{"command":"echo hi","runAsync":true}`},
 	{"GET", "/toolbox/BOX/process/session/s/command/CMD", "", ""},
@@ -103,6 +111,7 @@ var fuzzSeeds = [][4]string{
 	{"POST", "/toolbox/BOX/process/session/s/command/CMD/input", "", `{"data":"x\n"}`},
 	{"POST", "/toolbox/BOX/process/execute", "", `{"command":"cat \"$A\"; exit 3","cwd":"/tmp","envs":{"A":"/dev/null"},"timeout":1}`},
 	{"GET", "/toolbox/BOX/files?path=..", "", ""},
+	{"GET", "/toolbox/BOX/files?path=/home/daytona&depth=9", "", ""},
 	{"GET", "/toolbox/BOX/files/info?path=/home/daytona/tool.sh", "", ""},
 	{"DELETE", "/toolbox/BOX/files?path=OUT/beside&recursive=true", "", ""},
 	{"DELETE", "/toolbox/BOX/files?path=../../../beside/kept", "", ""},
@@ -215,6 +224,9 @@ func (h *fuzzHouse) ready(t *testing.T) {
 	for _, item := range h.must(t, 200, "GET", "/api/sandbox?limit=200", nil).json(t)["items"].([]any) {
 		h.call(t, "DELETE", "/api/sandbox/"+item.(object)["id"].(string), nil)
 	}
+	for _, item := range h.must(t, 200, "GET", "/api/snapshots?limit=200", nil).json(t)["items"].([]any) {
+		h.call(t, "DELETE", "/api/snapshots/"+item.(object)["id"].(string), nil) // 403 for the general one
+	}
 	h.box, h.used = h.create(t, nil), 0
 	h.box.session(t, "s")
 	h.cmd = h.box.execAsync(t, "s", "echo hi")
@@ -304,7 +316,7 @@ func (h *fuzzHouse) check(t *testing.T, raw []byte) {
 		}
 	}
 	h.names(t, h.out, raw, "beside", "state")
-	h.names(t, h.dir, raw, "sandboxes", "etc")
+	h.names(t, h.dir, raw, "sandboxes", "etc", "snapshots.json", "snapshots.json.next")
 	for _, dir := range []string{filepath.Join(h.out, "beside"), filepath.Join(h.dir, "sandboxes", "beside")} {
 		h.names(t, dir, raw, "kept")
 		if b, err := os.ReadFile(filepath.Join(dir, "kept")); string(b) != "kept" {

@@ -17,6 +17,7 @@ type filter struct {
 	states     []string
 	snapshots  []string
 	id, name   string // prefixes
+	narrow     []func(*record) bool
 	sort       string
 	descending bool
 	limit      int
@@ -27,7 +28,7 @@ type filter struct {
 // list answers one page. The cursor is the place of its last item in the order, so it stays right while sandboxes
 // come and go.
 func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
-	f, err := readFilter(r.URL.Query())
+	f, err := s.readFilter(r.URL.Query())
 	if err != nil {
 		return err
 	}
@@ -35,13 +36,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 		s.look(box)
 	}
 	s.mu.Lock()
-	var found []*record
-	for _, box := range s.sandboxes {
-		if f.takes(box) {
-			found = append(found, box)
-		}
-	}
-	slices.SortFunc(found, f.compare)
+	found := s.foundBy(f)
 	items := []view{}
 	var next *string
 	for i, box := range found {
@@ -57,7 +52,44 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func readFilter(q url.Values) (filter, error) {
+// listPage is the older form of list: numbered pages, newest first, the same filters.
+func (s *Server) listPage(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	page, limit, err := pageOf(q)
+	if err != nil {
+		return err
+	}
+	q.Del("cursor")
+	f, err := s.readFilter(q)
+	if err != nil {
+		return err
+	}
+	for _, box := range s.all() {
+		s.look(box)
+	}
+	s.mu.Lock()
+	found := s.foundBy(f)
+	items := []view{}
+	for _, box := range pageIn(found, page, limit) {
+		items = append(items, s.viewOf(box, r))
+	}
+	s.mu.Unlock()
+	reply(w, http.StatusOK, map[string]any{"items": items, "total": len(found), "page": page, "totalPages": pages(len(found), limit)})
+	return nil
+}
+
+// foundBy are the sandboxes that f takes, in its order. It needs s.mu.
+func (s *Server) foundBy(f filter) (found []*record) {
+	for _, box := range s.sandboxes {
+		if f.takes(box) {
+			found = append(found, box)
+		}
+	}
+	slices.SortFunc(found, f.compare)
+	return found
+}
+
+func (s *Server) readFilter(q url.Values) (filter, error) {
 	f := filter{
 		states: q["states"], snapshots: q["snapshots"], id: q.Get("id"), name: q.Get("name"),
 		sort: cmp.Or(q.Get("sort"), "createdAt"), descending: cmp.Or(q.Get("order"), "desc") == "desc", limit: 100,
@@ -79,12 +111,19 @@ func readFilter(q url.Values) (filter, error) {
 	if f.afterKey, f.afterID, ok = decodeCursor(q.Get("cursor")); !ok {
 		return f, apiFault{http.StatusBadRequest, "Invalid cursor"}
 	}
-	return f, nil
+	var err error
+	f.narrow, err = s.narrowing(q)
+	return f, err
 }
 
 func (f filter) takes(r *record) bool {
 	for name, value := range f.labels {
 		if have, ok := r.Labels[name]; !ok || have != value {
+			return false
+		}
+	}
+	for _, fits := range f.narrow {
+		if !fits(r) {
 			return false
 		}
 	}
@@ -132,3 +171,30 @@ func decodeCursor(text string) (key, id string, ok bool) {
 	id, key, found := strings.Cut(string(b), " ")
 	return key, id, err == nil && found
 }
+
+// pageOf reads which page of how many items is asked for.
+func pageOf(q url.Values) (page, limit int, err error) {
+	page, limit = 1, 100
+	for name, into := range map[string]*int{"page": &page, "limit": &limit} {
+		if text := q.Get(name); text != "" {
+			if *into, err = strconv.Atoi(text); err != nil || *into < 1 {
+				return 0, 0, apiFault{http.StatusBadRequest, name + " must not be less than 1"}
+			}
+		}
+	}
+	if limit > 200 {
+		return 0, 0, apiFault{http.StatusBadRequest, "limit must not be greater than 200"}
+	}
+	return page, limit, nil
+}
+
+// pageIn is one page of all.
+func pageIn[T any](all []T, page, limit int) []T {
+	if page > len(all) { // also keeps the product below small
+		return nil
+	}
+	from := min((page-1)*limit, len(all))
+	return all[from:min(from+limit, len(all))]
+}
+
+func pages(total, limit int) int { return (total + limit - 1) / limit }

@@ -18,11 +18,17 @@ func (s *Server) Handler() http.Handler {
 	for route, h := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /api/api-keys/current":        s.currentKey,
 		"GET /api/regions":                 s.regions,
-		"GET /api/snapshots":               s.snapshots,
-		"GET /api/snapshots/{idOrName...}": s.snapshot,
+		"GET /api/snapshots":               s.listSnapshots,
+		"POST /api/snapshots":              s.createSnapshot,
+		"GET /api/snapshots/{idOrName...}": s.getSnapshot,
+
+		"DELETE /api/snapshots/{id}":          s.withSnapshot(s.removeSnapshot, withoutBody(http.StatusOK)),
+		"POST /api/snapshots/{id}/activate":   s.withSnapshot(activateSnapshot, inBody),
+		"POST /api/snapshots/{id}/deactivate": s.withSnapshot(deactivateSnapshot, withoutBody(http.StatusNoContent)),
 
 		"POST /api/sandbox":                                  s.create,
 		"GET /api/sandbox":                                   s.list,
+		"GET /api/sandbox/paginated":                         s.listPage,
 		"GET /api/sandbox/{idOrName}":                        s.with(s.get),
 		"DELETE /api/sandbox/{idOrName}":                     s.with(s.remove),
 		"POST /api/sandbox/{idOrName}/start":                 s.with(s.start),

@@ -3,7 +3,6 @@ package localdaytona
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -184,29 +183,5 @@ func (s *Server) regions(w http.ResponseWriter, _ *http.Request) error {
 		"id": regionID, "name": regionID, "organizationId": organizationID, "regionType": "shared",
 		"createdAt": stamp(s.began), "updatedAt": stamp(s.began),
 	}})
-	return nil
-}
-
-// snapshotView is the one active snapshot. Values may be null, but every key must be there.
-func (s *Server) snapshotView() map[string]any {
-	return map[string]any{
-		"id": snapshotID, "organizationId": organizationID, "general": true, "name": s.o.Snapshot, "imageName": s.o.Snapshot,
-		"state": "active", "size": nil, "entrypoint": nil, "cpu": 1, "gpu": 0, "mem": inGiB(s.limits.Memory), "disk": inGiB(s.limits.Disk), "errorReason": nil,
-		"createdAt": stamp(s.began), "updatedAt": stamp(s.began), "lastUsedAt": nil, "sourceSandboxId": nil,
-		"regionIds": []string{regionID}, "sandboxClass": "container",
-	}
-}
-
-func (s *Server) snapshots(w http.ResponseWriter, _ *http.Request) error {
-	reply(w, http.StatusOK, map[string]any{"items": []any{s.snapshotView()}, "total": 1, "page": 1, "totalPages": 1})
-	return nil
-}
-
-func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) error {
-	name := r.PathValue("idOrName")
-	if name != s.o.Snapshot && name != snapshotID {
-		return apiFault{http.StatusNotFound, fmt.Sprintf("Snapshot with name %s not found", name)}
-	}
-	reply(w, http.StatusOK, s.snapshotView())
 	return nil
 }

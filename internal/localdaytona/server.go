@@ -51,6 +51,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	sandboxes map[string]*record // id → record
+	named     []*snapshot        // the general one is last
 	changes   int                // of state that answered before they ended
 	settled   *sync.Cond         // told when changes is 0 again
 }
@@ -69,6 +70,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	if err := s.chooseIsolation(); err != nil {
+		return nil, err
+	}
+	if err := s.openSnapshots(); err != nil {
 		return nil, err
 	}
 	s.limits, s.groups = o.Limits.orDefault(), findCgroups()

@@ -46,16 +46,36 @@ func (t *Toolbox) pathOf(r *http.Request) (string, error) {
 }
 
 func (t *Toolbox) listFiles(w http.ResponseWriter, r *http.Request) error {
+	depth := 1
+	if text := r.URL.Query().Get("depth"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return bare(http.StatusBadRequest)
+		}
+		depth = n
+	}
 	dir := t.config.place(r.URL.Query().Get("path")) // none: the working directory
-	found, err := t.files.list(dir)
-	if err != nil {
+	views := []fileView{}
+	if err := t.listBelow(dir, depth, &views); err != nil {
 		return bareOf(err)
 	}
-	views := make([]fileView, 0, len(found))
-	for _, i := range found {
-		views = append(views, fileViewOf(i, path.Join(dir, i.Name())))
-	}
 	return reply(w, http.StatusOK, views)
+}
+
+// listBelow adds the entries of dir, each folder's own behind it, depth levels deep. A link is an entry, not a way.
+func (t *Toolbox) listBelow(dir string, depth int, views *[]fileView) error {
+	found, err := t.files.list(dir)
+	if err != nil {
+		return err
+	}
+	for _, i := range found {
+		at := path.Join(dir, i.Name())
+		*views = append(*views, fileViewOf(i, at))
+		if i.IsDir() && depth > 1 {
+			_ = t.listBelow(at, depth-1, views) // closed to us, or just gone: the entry itself is told
+		}
+	}
+	return nil
 }
 
 func (t *Toolbox) fileInfo(w http.ResponseWriter, r *http.Request) error {

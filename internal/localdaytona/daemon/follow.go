@@ -17,6 +17,15 @@ func (t *Toolbox) logs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return replyLogs(w, r, c)
+}
+
+// entrypointLogs is the log of the sandbox's own long-running command, which says nothing and never ends.
+func (t *Toolbox) entrypointLogs(w http.ResponseWriter, r *http.Request) error {
+	return replyLogs(w, r, &command{id: "entrypoint_command", log: newLog("")})
+}
+
+func replyLogs(w http.ResponseWriter, r *http.Request, c *command) error {
 	follow := r.URL.Query().Get("follow") == "true"
 	switch {
 	case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):

@@ -42,6 +42,7 @@ func (t *Toolbox) Handler() http.Handler {
 		"POST /process/session":                                   t.createSession,
 		"GET /process/session":                                    t.listSessions,
 		"GET /process/session/{session}":                          t.getSession,
+		"GET /process/session/entrypoint/logs":                    t.entrypointLogs,
 		"DELETE /process/session/{session}":                       t.deleteSession,
 		"POST /process/session/{session}/exec":                    t.exec,
 		"GET /process/session/{session}/command/{command}":        t.getCommand,
