@@ -41,6 +41,7 @@ var rooms = []room{
 		{"internal/config", "reads the environment"},
 	}},
 	{"test/e2e", "the whole house, tried from outside; nothing but tests", nil},
+	{"test/sdk", "the official SDKs drive the local Daytona; nothing but tests", nil},
 	{"internal/cli", "what people see on a terminal", []arrow{
 		{"client", "it knows what the API says and nothing else"},
 	}},
