@@ -223,12 +223,10 @@ func TestInput(t *testing.T) {
 		b.session(t, "s")
 		id := b.execAsync(t, "s", "read a; read b; echo $b $a")
 		path := b.toolbox("/process/session/s/command/" + id)
-		eventually(t, func() bool {
-			return b.call(t, "POST", path+"/input", object{"data": "one"}).status == 204
-		}, func() string { return "the command takes no input" })
+		b.must(t, 204, "POST", path+"/input", object{"data": "one"}) // at once: it waits for the shell to be there
 		b.must(t, 204, "POST", path+"/input", object{"data": "two\n"})
-		if code, out := b.result(t, "s", id); code != 0 || !strings.Contains(out, "two one\n") || !strings.Contains(out, "one\ntwo\n") {
-			t.Errorf("result = %d %q, want the answer and the echo of the input", code, out)
+		if code, out := b.result(t, "s", id); code != 0 || out != "one\ntwo\ntwo one\n" {
+			t.Errorf("result = %d %q, want the echo of the input and, behind it, the answer", code, out)
 		}
 		a := b.must(t, 410, "POST", path+"/input", object{"data": "three"})
 		if want := "gone: command has already completed with exit code 0"; a.json(t)["message"] != want {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +23,7 @@ type command struct {
 	async bool
 	quiet bool // input is not shown in the log
 	log   *outputLog
+	begun chan struct{} // closed when its turn has come and its input, if it has one, can be written
 	done  chan struct{} // closed when exit and cancelled are final, and the log complete
 
 	exit      int
@@ -35,7 +37,7 @@ type command struct {
 const bigText = 64 << 10
 
 func (s *session) newCommand(id, text string, async, quiet bool) (*command, error) {
-	c := &command{id: id, dir: filepath.Join(s.pipes, id), async: async, quiet: quiet, done: make(chan struct{})}
+	c := &command{id: id, dir: filepath.Join(s.pipes, id), async: async, quiet: quiet, begun: make(chan struct{}), done: make(chan struct{})}
 	c.log = newLog(filepath.Join(s.logs, id+".log"))
 	c.file = filepath.Join(c.dir, "cmd.sh")
 	if len(text) >= bigText {
@@ -103,6 +105,7 @@ func (c *command) openStreams() (*streams, error) {
 			return nil, errors.Join(err, s.abandon())
 		}
 	}
+	close(c.begun)
 	return s, nil
 }
 
@@ -176,9 +179,21 @@ func (c *command) closeStreams(s *streams) {
 
 var errNotReading = errors.New("the command does not read its input")
 
+// inputPatience is how long input waits for a command that is behind another, or does not read.
+const inputPatience = 10 * time.Second
+
 // input gives data to a running asynchronous command, a newline added if it is missing, and shows it in the log
-// unless the command was started quiet.
-func (c *command) input(data string) error {
+// unless the command was started quiet. It is shown first: what it causes stands behind it, and a command that it ends
+// has a log to be shown in.
+func (c *command) input(ctx context.Context, data string) error {
+	ctx, cancel := context.WithTimeout(ctx, inputPatience)
+	defer cancel()
+	select { // an answer to exec does not wait for the shell, so who writes at once may be early
+	case <-c.begun:
+	case <-c.done:
+	case <-ctx.Done():
+		return errNotReading
+	}
 	if data[len(data)-1] != '\n' {
 		data += "\n"
 	}
@@ -187,14 +202,16 @@ func (c *command) input(data string) error {
 	if c.stdin == nil {
 		return errNotReading
 	}
-	if err := c.stdin.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.stdin.SetWriteDeadline(time.Now().Add(inputPatience)); err != nil {
 		return err
+	}
+	if !c.quiet {
+		if err := c.log.append(append(append([]byte(nil), stdoutMark...), data...)); err != nil {
+			return errors.Join(errNotReading, err) // it has just ended
+		}
 	}
 	if _, err := c.stdin.WriteString(data); err != nil {
 		return errors.Join(errNotReading, err)
 	}
-	if c.quiet {
-		return nil
-	}
-	return c.log.append(append(append([]byte(nil), stdoutMark...), data...))
+	return nil
 }

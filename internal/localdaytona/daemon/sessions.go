@@ -243,7 +243,7 @@ func (t *Toolbox) input(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	err = c.input(q.Data)
+	err = c.input(r.Context(), q.Data)
 	if code, ended := c.ended(); ended && errors.Is(err, errNotReading) {
 		return fault{http.StatusGone, "GONE", fmt.Sprintf("gone: command has already completed with exit code %d", code)}
 	}
