@@ -16,11 +16,11 @@ func (s *Server) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET /api/config", s.config)
 	for route, h := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /api/api-keys/current":        s.currentKey,
-		"GET /api/regions":                 s.regions,
-		"GET /api/snapshots":               s.listSnapshots,
-		"POST /api/snapshots":              s.createSnapshot,
-		"GET /api/snapshots/{idOrName...}": s.getSnapshot,
+		"GET /api/api-keys/current":     s.currentKey,
+		"GET /api/regions":              s.regions,
+		"GET /api/snapshots":            s.listSnapshots,
+		"POST /api/snapshots":           s.createSnapshot,
+		"GET /api/snapshots/{idOrName}": s.getSnapshot,
 
 		"DELETE /api/snapshots/{id}":          s.withSnapshot(s.removeSnapshot, withoutBody(http.StatusOK)),
 		"POST /api/snapshots/{id}/activate":   s.withSnapshot(activateSnapshot, inBody),
