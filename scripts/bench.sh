@@ -28,7 +28,7 @@ figures() {
 }
 
 step "$(nproc) cores, $(awk '/^MemTotal/ { printf "%.1f GB", $2 / 1e6 }' /proc/meminfo), $(go version | cut -d ' ' -f 3), load $(cut -d ' ' -f 1 /proc/loadavg)"
-for package in $(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u); do
+for package in $(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u | grep -v '^./test/peers'); do
 	time=1s
 	case $package in ./test/*) time=${BENCHTIME:-10x} ;; esac
 	names=$(go test -list "${BENCH:-.}" "$package")
@@ -36,3 +36,12 @@ for package in $(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1
 	step "$package"
 	go test -run '^$' -bench "${BENCH:-.}" -benchtime "$time" -timeout 30m "$package" | figures
 done
+
+# Beside others, on the same servers: a module of its own, since nothing of theirs belongs into ours. In turn, ROUNDS
+# times, so that a machine that is busy for a while is busy for everybody.
+if [[ $(cd test/peers && go test -list "${BENCH:-.}" .) == *Benchmark* ]]; then
+	for round in $(seq "${ROUNDS:-3}"); do
+		step "./test/peers, round $round"
+		(cd test/peers && go test -run '^$' -bench "${BENCH:-.}" -benchtime 1x -timeout 30m . 2>/dev/null) | figures
+	done
+fi

@@ -4,6 +4,7 @@
 
 step "vet"
 go vet ./...
+(cd test/peers && go vet ./...)
 
 step "gofumpt"
 unformatted=$(go tool gofumpt -l .)
