@@ -53,7 +53,7 @@ func (h *house) stages(t *testing.T) (ids []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.SandboxReady(t.Context(), box.ID, "platform"); err != nil {
+	if err := h.SandboxReady(t.Context(), job.Sandbox{ID: box.ID, PlatformID: "platform"}); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
@@ -118,7 +118,7 @@ func TestTheNextJobOfABusySandboxFollowsSoon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.SandboxReady(t.Context(), box.ID, "platform"); err != nil {
+	if err := h.SandboxReady(t.Context(), job.Sandbox{ID: box.ID, PlatformID: "platform"}); err != nil {
 		t.Fatal(err)
 	}
 	close(h.crew.gate)

@@ -12,8 +12,9 @@ import (
 // deep is a queue in which a missing hint cannot be told from one that waits its turn.
 const deep = 64
 
-// term is how long one process keeps the sweeper's turn. After its death the next one waits for so long, at most.
-const term = 10 * time.Second
+// term is how long one process keeps the sweeper's turn. After its death the next one waits for so long, at most, and so
+// the turn has moved within 10 s.
+const term = 8 * time.Second
 
 // never is an age that no hint reaches: only jobs without a hint remain.
 const never = time.Duration(math.MaxInt64)

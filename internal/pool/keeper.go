@@ -17,6 +17,7 @@ import (
 type waiting interface {
 	SandboxesToCreate(ctx context.Context, worker string, lease time.Duration, limit int) ([]job.Sandbox, error)
 	SandboxesToDelete(ctx context.Context, limit int) ([]job.Sandbox, error)
+	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
 }
 
 // KeeperOptions are the keeper's habits.
@@ -81,7 +82,7 @@ func (k *Keeper) Turn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	old, err := k.rows.SandboxesToDelete(ctx, 8)
+	old, err := k.old(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,6 +94,22 @@ func (k *Keeper) Turn(ctx context.Context) error {
 		group.Go(func() error { return k.pool.Delete(ctx, sb) })
 	}
 	return group.Wait()
+}
+
+// term is how long one worker keeps the turn of deleting. After its death the next one waits for so long, at most.
+const term = 8 * time.Second
+
+// old are the sandboxes to delete, for the one worker of the fleet whose turn it is.
+func (k *Keeper) old(ctx context.Context) ([]job.Sandbox, error) {
+	old, err := k.rows.SandboxesToDelete(ctx, 8)
+	if err != nil || len(old) == 0 {
+		return nil, err
+	}
+	mine, err := k.rows.HoldTurn(ctx, "keeper", k.o.Worker, term)
+	if err != nil || !mine {
+		return nil, err
+	}
+	return old, nil
 }
 
 func (k *Keeper) create(ctx context.Context, sb job.Sandbox) error {

@@ -20,7 +20,7 @@ import (
 
 // rows is what the pool writes about sandboxes.
 type rows interface {
-	SandboxReady(ctx context.Context, id, platformID string) error
+	SandboxReady(ctx context.Context, made job.Sandbox) error
 	SandboxGone(ctx context.Context, id, reason string) error
 }
 
@@ -60,19 +60,19 @@ func New(platform *daytona.Client, r rows, o Options) *Pool {
 
 // Fresh describes the sandbox that a claim may add when there is none to be used again.
 func (p *Pool) Fresh() job.Sandbox {
-	return job.Sandbox{ID: job.NewSandboxID(), Snapshot: p.o.Snapshot, Fingerprint: p.fingerprint(), Pooled: true}
+	return job.Sandbox{ID: job.NewSandboxID(), Snapshot: p.o.Snapshot, Fingerprint: p.fingerprint(p.o.Snapshot), Pooled: true}
 }
 
 // fingerprint is what a pooled sandbox must have in common with the present configuration to be used again. The
 // key goes in as a keyed hash: the column must not help anybody to guess it.
-func (p *Pool) fingerprint() string {
+func (p *Pool) fingerprint(snapshot string) string {
 	names := make([]string, 0, len(p.o.Env))
 	for name, value := range p.o.Env {
 		names = append(names, name+"="+value)
 	}
 	slices.Sort(names)
 	h := hmac.New(sha256.New, []byte(p.o.Installation))
-	fmt.Fprintf(h, "%q", []string{p.o.Snapshot, strings.Join(names, "\x00"), p.o.Policy, p.o.Key})
+	fmt.Fprintf(h, "%q", []string{snapshot, strings.Join(names, "\x00"), p.o.Policy, p.o.Key})
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
@@ -151,10 +151,16 @@ func (p *Pool) start(ctx context.Context, id string) (found daytona.Sandbox, sto
 	return found, stopped, err
 }
 
+// create makes the sandbox of a row. What it was made with stands on its labels, so that whoever finds it after a lost
+// answer keeps what is true of it, and not what he would have made himself.
 func (p *Pool) create(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, error) {
 	began := time.Now()
-	made, err := p.platform.Create(ctx, p.request(sb))
+	q := p.request(sb)
+	made, err := p.platform.Create(ctx, q)
 	p.o.Created(err == nil, time.Since(began))
+	if err == nil {
+		err = p.ours(made)
+	}
 	if err != nil {
 		return made, err
 	}
@@ -162,19 +168,47 @@ func (p *Pool) create(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, err
 	if err := p.platform.Toolbox(made).CreateSession(ctx, made.ID); err != nil && !errors.Is(err, daytona.ErrConflict) {
 		return made, fmt.Errorf("create its session: %w", err)
 	}
-	return made, p.rows.SandboxReady(ctx, sb.ID, made.ID)
+	return made, p.rows.SandboxReady(ctx, job.Sandbox{
+		ID: sb.ID, PlatformID: made.ID, Snapshot: q.Snapshot,
+		Fingerprint: cmp.Or(made.Labels[fingerprintLabel], sb.Fingerprint, q.Labels[fingerprintLabel]),
+	})
 }
 
+// The labels of a sandbox.
+const (
+	installationLabel = "sandpiper-installation"
+	sandboxLabel      = "sandpiper-sandbox" // our id
+	fingerprintLabel  = "sandpiper-fingerprint"
+)
+
+// ErrForeign means that a sandbox of that name belongs to another deployment: it is left alone.
+var ErrForeign = errors.New("it belongs to another deployment")
+
+// ours says whether a sandbox may be touched.
+func (p *Pool) ours(found daytona.Sandbox) error {
+	if found.Labels[installationLabel] != p.o.Installation {
+		return ErrForeign
+	}
+	return nil
+}
+
+// request describes the sandbox of a row. A row without a fingerprint was added by somebody who cannot know what
+// sandboxes are made of; this worker does.
 func (p *Pool) request(sb job.Sandbox) daytona.Create {
+	if sb.Fingerprint == "" {
+		sb.Snapshot = p.o.Snapshot
+	}
 	env := map[string]string{"USER_ID": sb.UserID, "ANTHROPIC_API_KEY": p.o.Key}
 	for name, value := range p.o.Env {
 		env[name] = value
 	}
 	return daytona.Create{
-		Name:              sb.ID,
-		Snapshot:          sb.Snapshot,
-		Env:               env,
-		Labels:            map[string]string{"sandpiper-installation": p.o.Installation, "sandpiper-sandbox": sb.ID},
+		Name:     sb.ID,
+		Snapshot: sb.Snapshot,
+		Env:      env,
+		Labels: map[string]string{
+			installationLabel: p.o.Installation, sandboxLabel: sb.ID, fingerprintLabel: p.fingerprint(sb.Snapshot),
+		},
 		AutoStopMinutes:   int((p.o.MaxTimeout + 30*time.Minute).Minutes()), // the platform must not stop a thinking prompt
 		AutoDeleteMinutes: 24 * 60,
 	}
@@ -192,9 +226,25 @@ func (p *Pool) Halt(ctx context.Context, sb job.Sandbox) error {
 // Delete removes a sandbox from the platform. One that is not there is fine.
 func (p *Pool) Delete(ctx context.Context, sb job.Sandbox) error {
 	p.Forget(sb.ID)
-	id := cmp.Or(sb.PlatformID, sb.ID) // the name serves where the id was never learnt
-	if err := p.platform.Delete(ctx, id); err != nil {
+	id, err := p.find(ctx, sb)
+	if err == nil && id != "" {
+		err = p.platform.Delete(ctx, id)
+	}
+	if err != nil {
 		return fmt.Errorf("delete sandbox %s: %w", sb.ID, err)
 	}
 	return p.rows.SandboxGone(ctx, sb.ID, cmp.Or(sb.Reason, "deleted"))
+}
+
+// find is the platform's id of a sandbox. Where it was never learnt the name serves, if what has that name is ours; "" is
+// none.
+func (p *Pool) find(ctx context.Context, sb job.Sandbox) (string, error) {
+	if sb.PlatformID != "" {
+		return sb.PlatformID, nil
+	}
+	found, err := p.platform.Get(ctx, sb.ID)
+	if errors.Is(err, daytona.ErrNotFound) || err == nil && p.ours(found) != nil {
+		return "", nil
+	}
+	return found.ID, err
 }

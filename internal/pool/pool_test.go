@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -126,7 +127,10 @@ func TestTheKeeperMakesWhatWasAskedFor(t *testing.T) {
 func TestACreationWhoseAnswerWasLostIsFoundByItsName(t *testing.T) {
 	r := newRig(t)
 	sb := r.added(t)
-	first, err := r.platform.Create(t.Context(), daytona.Create{Name: sb.ID, Snapshot: "s1", Env: map[string]string{"USER_ID": "user123"}})
+	first, err := r.platform.Create(t.Context(), daytona.Create{
+		Name: sb.ID, Snapshot: "s1", Env: map[string]string{"USER_ID": "user123"},
+		Labels: map[string]string{"sandpiper-installation": "inst_1", "sandpiper-fingerprint": "of another configuration"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +142,75 @@ func TestACreationWhoseAnswerWasLostIsFoundByItsName(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Errorf("%d sandboxes, %v", len(all), err)
 	}
+	if row := r.row(t, sb.ID); row.Fingerprint != "of another configuration" {
+		t.Errorf("its fingerprint is %q, want what it was made with", row.Fingerprint)
+	}
 	echo(t, box)
+}
+
+func TestWhoMakesASandboxSaysWhatItIsMadeOf(t *testing.T) {
+	r := newRig(t)
+	sb, err := r.store.AddSandbox(t.Context(), auth.User("user123"), job.Sandbox{ID: job.NewSandboxID()}) // as an API does
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.NewKeeper(r.pool, r.store, pool.KeeperOptions{Worker: "w1"}).Turn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := r.pool.Fresh()
+	if row := r.row(t, sb.ID); row.State != job.SandboxReady || row.Snapshot != "s1" || row.Fingerprint != want.Fingerprint {
+		t.Errorf("row = %+v, want the snapshot and the fingerprint of the pool, %s", row, want.Fingerprint)
+	}
+}
+
+func TestASandboxOfAnotherDeploymentIsLeftAlone(t *testing.T) {
+	r := newRig(t)
+	sb := r.added(t)
+	theirs, err := r.platform.Create(t.Context(), daytona.Create{
+		Name: sb.ID, Snapshot: "s1", Labels: map[string]string{"sandpiper-installation": "inst_2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.pool.Open(t.Context(), sb); !errors.Is(err, pool.ErrForeign) {
+		t.Errorf("Open: %v, want ErrForeign", err)
+	}
+	if err := r.pool.Delete(t.Context(), sb); err != nil {
+		t.Errorf("Delete: %v, want success, for ours is not there", err)
+	}
+	if found, err := r.platform.Get(t.Context(), theirs.ID); err != nil || found.State != daytona.StateStarted {
+		t.Errorf("theirs is %q, %v", found.State, err)
+	}
+}
+
+// TestOneWorkerDeletes: two keepers look at the same time, and one of them asks the platform.
+func TestOneWorkerDeletes(t *testing.T) {
+	r := newRig(t)
+	sb := r.added(t)
+	if _, err := r.pool.Open(t.Context(), sb); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.store.SandboxCleanup(t.Context(), sb.ID, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := r.store.HoldTurn(t.Context(), "keeper", "w1", time.Minute); err != nil || !held {
+		t.Fatal(held, err)
+	}
+	if err := pool.NewKeeper(r.pool, r.store, pool.KeeperOptions{Worker: "w2"}).Turn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if row := r.row(t, sb.ID); row.State != job.SandboxCleanup {
+		t.Errorf("another worker's turn, and it was deleted: %+v", row)
+	}
+	if _, err := r.store.HandOver(t.Context(), "w1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.NewKeeper(r.pool, r.store, pool.KeeperOptions{Worker: "w2"}).Turn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if row := r.row(t, sb.ID); row.State != job.SandboxGone {
+		t.Errorf("w1 has handed its turn over, and it was not deleted: %+v", row)
+	}
 }
 
 func TestASessionThatEndedIsMadeAgain(t *testing.T) {

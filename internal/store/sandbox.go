@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -9,8 +10,9 @@ import (
 	"sandpiper/internal/job"
 )
 
-// AddSandbox keeps a sandbox that somebody asked for, to be made by whoever turns SandboxesToCreate. sb brings its ID,
-// Snapshot and Fingerprint, and for an operator the UserID. It is pooled. The same ID again gives what is there.
+// AddSandbox keeps a sandbox that somebody asked for, to be made by whoever turns SandboxesToCreate. sb brings its ID, for
+// an operator the UserID, and Snapshot and Fingerprint if they are known; otherwise whoever makes it fills them in, by
+// SandboxReady. It is pooled. The same ID again gives what is there.
 // job.ErrForbidden: c may not add for that user.
 func (s *Store) AddSandbox(ctx context.Context, c auth.Caller, sb job.Sandbox) (job.Sandbox, error) {
 	sb.Tenant = c.Tenant
@@ -104,12 +106,13 @@ func (s *Store) SandboxesToDelete(ctx context.Context, limit int) ([]job.Sandbox
 	return list, wrap(err, "list sandboxes to delete")
 }
 
-// SandboxReady keeps that a sandbox was made, and Daytona's id of it. job.ErrSandboxNotFound: there is no such row, or
-// the sandbox was given up meanwhile; then it is kept for deletion under that id.
-func (s *Store) SandboxReady(ctx context.Context, id, platformID string) error {
+// SandboxReady keeps that a sandbox was made: Daytona's id of it, and what it was made with, its Snapshot and Fingerprint,
+// as far as made has them. job.ErrSandboxNotFound: there is no such row, or the sandbox was given up meanwhile; then it is
+// kept for deletion under that id.
+func (s *Store) SandboxReady(ctx context.Context, made job.Sandbox) error {
 	gone := false
-	err := s.write(ctx, about(id), func(ctx context.Context, t *tx) error {
-		b, err := loadSandbox(ctx, t, id)
+	err := s.write(ctx, about(made.ID), func(ctx context.Context, t *tx) error {
+		b, err := loadSandbox(ctx, t, made.ID)
 		if err != nil {
 			return err
 		}
@@ -117,15 +120,17 @@ func (s *Store) SandboxReady(ctx context.Context, id, platformID string) error {
 		if gone = b.State == job.SandboxCleanup || b.State == job.SandboxGone; gone {
 			next = job.SandboxCleanup
 		}
-		if b.State == next && b.PlatformID == platformID {
+		snapshot, fingerprint := cmp.Or(made.Snapshot, b.Snapshot), cmp.Or(made.Fingerprint, b.Fingerprint)
+		if b.State == next && b.PlatformID == made.PlatformID && b.Fingerprint == fingerprint {
 			return nil
 		}
-		return t.turnSandbox(ctx, b, `state = $2, platform_id = $3, create_worker = '', create_until = 0`, string(next), platformID)
+		return t.turnSandbox(ctx, b, `state = $2, platform_id = $3, snapshot = $4, fingerprint = $5, create_worker = '', create_until = 0`,
+			string(next), made.PlatformID, snapshot, fingerprint)
 	})
 	if err == nil && gone {
 		err = job.ErrSandboxNotFound
 	}
-	return wrap(err, "keep that sandbox "+id+" is ready")
+	return wrap(err, "keep that sandbox "+made.ID+" is ready")
 }
 
 // DeleteSandbox gives a sandbox of c up: it will be deleted by whoever turns SandboxesToDelete, and queued jobs that named

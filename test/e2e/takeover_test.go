@@ -69,7 +69,7 @@ func TestWhatADeadWorkerLeft(t *testing.T) {
 		"a launch, and the sandbox is gone: nobody can know": {
 			came: func(s *store.Store, c store.Claimed) {
 				r := intended(c)
-				must(t, s.SandboxReady(t.Context(), c.Sandbox.ID, "00000000-0000-0000-0000-000000000000"))
+				must(t, s.SandboxReady(t.Context(), job.Sandbox{ID: c.Sandbox.ID, PlatformID: "00000000-0000-0000-0000-000000000000"}))
 				must(t, s.Intend(t.Context(), c.Attempt, r))
 				must(t, s.MarkLaunched(t.Context(), c.Attempt, r.ID))
 			},

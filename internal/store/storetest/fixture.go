@@ -142,7 +142,7 @@ func Launched(t testing.TB, s *store.Store, c store.Claimed) job.Run {
 // Ready makes the sandbox of a claimed job, as far as SQL knows.
 func Ready(t testing.TB, s *store.Store, id string) {
 	t.Helper()
-	if err := s.SandboxReady(t.Context(), id, "platform-"+id); err != nil {
+	if err := s.SandboxReady(t.Context(), job.Sandbox{ID: id, PlatformID: "platform-" + id}); err != nil {
 		t.Fatal(err)
 	}
 }

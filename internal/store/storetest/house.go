@@ -11,6 +11,7 @@ import (
 
 var houseFacts = []fact{
 	{"a turn is held by one at a time", holdTurn},
+	{"what a worker hands over is free at once, and nobody else's", handOver},
 	{"the installation has one id", installation},
 	{"the current snapshot can be changed", snapshot},
 	{"a store that is closed says so", closed},
@@ -36,6 +37,39 @@ func holdTurn(t *testing.T, s *store.Store) {
 		if got, err := s.HoldTurn(t.Context(), tc.turn, tc.holder, tc.d); err != nil || got != tc.want {
 			t.Errorf("turn %s for %s: %v, %v; want %v", tc.turn, tc.holder, got, err, tc.want)
 		}
+	}
+}
+
+func handOver(t *testing.T, s *store.Store) {
+	mine, other := ClaimOf(Queued(t, s).ID), ClaimOf(Queued(t, s).ID)
+	mine.Worker, other.Worker, mine.Lease, other.Lease = "a", "b", time.Hour, time.Hour
+	claim(t, s, mine)
+	claim(t, s, other)
+	for turn, holder := range map[string]string{"sweep": "a", "keep": "b"} {
+		if held, err := s.HoldTurn(t.Context(), turn, holder, time.Hour); err != nil || !held {
+			t.Fatal(held, err)
+		}
+	}
+	asked, err := s.AddSandbox(t.Context(), Ann, job.Sandbox{ID: job.NewSandboxID()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.SandboxesToCreate(t.Context(), "a", time.Hour, 8); err != nil || len(got) != 1 {
+		t.Fatal(got, err)
+	}
+	if n, err := s.HandOver(t.Context(), "a"); err != nil || n != 1 {
+		t.Errorf("%d jobs handed over, %v; want one", n, err)
+	}
+	if ids, err := s.Lapsed(t.Context(), 10); err != nil || len(ids) != 1 || ids[0] != mine.JobID {
+		t.Errorf("lapsed: %v, %v; want %s", ids, err, mine.JobID)
+	}
+	for turn, want := range map[string]bool{"sweep": true, "keep": false} {
+		if held, err := s.HoldTurn(t.Context(), turn, "c", time.Hour); err != nil || held != want {
+			t.Errorf("turn %s for another: %v, %v; want %v", turn, held, err, want)
+		}
+	}
+	if got, err := s.SandboxesToCreate(t.Context(), "c", time.Hour, 8); err != nil || len(got) != 1 || got[0].ID != asked.ID {
+		t.Errorf("to create: %+v, %v; want %s", got, err, asked.ID)
 	}
 }
 

@@ -128,7 +128,7 @@ func notTold(t *testing.T, s *store.Store) {
 	if _, err := s.Beat(ctx, Worker, []job.Attempt{c.Attempt}, Lease); err != nil {
 		t.Error(err)
 	}
-	if err := s.SandboxReady(ctx, c.Sandbox.ID, "platform-"+c.Sandbox.ID); err != nil {
+	if err := s.SandboxReady(ctx, job.Sandbox{ID: c.Sandbox.ID, PlatformID: "platform-" + c.Sandbox.ID}); err != nil {
 		t.Error(err)
 	}
 	notClaimable(t, s, ClaimOf(c.Job.ID))

@@ -106,7 +106,9 @@ var moves = []move{
 		_, err := w.s.Cancel(w.ctx, w.me, rapid.SampledFrom(w.jobs).Draw(rt, "job"))
 		return err
 	}},
-	{"sandbox ready", onBox(func(w *world, id string) error { return w.s.SandboxReady(w.ctx, id, "p-"+id) })},
+	{"sandbox ready", onBox(func(w *world, id string) error {
+		return w.s.SandboxReady(w.ctx, job.Sandbox{ID: id, PlatformID: "p-" + id})
+	})},
 	{"sandbox gone", onBox(func(w *world, id string) error { return w.s.SandboxGone(w.ctx, id, "random") })},
 	{"sweep", func(w *world, rt *rapid.T) error {
 		_, err := w.s.Overdue(w.ctx, 0, 100)

@@ -18,6 +18,7 @@ var sandboxFacts = []fact{
 	{"a sandbox that somebody is making is not claimable", sandboxInTheMaking},
 	{"a sandbox that was asked for is given out to be made once", sandboxesToCreate},
 	{"a sandbox is deleted for its user, and not under a job", sandboxDeletion},
+	{"who makes a sandbox says what it was made of", madeOf},
 	{"a sandbox goes its states and never back", sandboxStates},
 	{"what is to be deleted is listed once it is free", sandboxesToDelete},
 	{"a sandbox that was never made goes with its job", unmadeSandbox},
@@ -238,11 +239,34 @@ func sandboxesToCreate(t *testing.T, s *store.Store) {
 	same(t, "when it is made", ask("one", time.Hour, 10), []string(nil))
 }
 
+func madeOf(t *testing.T, s *store.Store) {
+	for name, tc := range map[string]struct{ asked, made, want job.Sandbox }{
+		"asked for by one who cannot know": {job.Sandbox{}, job.Sandbox{Snapshot: "s2", Fingerprint: "f2"}, job.Sandbox{Snapshot: "s2", Fingerprint: "f2"}},
+		"made as it was described":         {job.Sandbox{Snapshot: "s1", Fingerprint: "f1"}, job.Sandbox{}, job.Sandbox{Snapshot: "s1", Fingerprint: "f1"}},
+		"made by another configuration":    {job.Sandbox{Snapshot: "s1", Fingerprint: "f1"}, job.Sandbox{Snapshot: "s1", Fingerprint: "f2"}, job.Sandbox{Snapshot: "s1", Fingerprint: "f2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.asked.ID = job.NewSandboxID()
+			if _, err := s.AddSandbox(t.Context(), Ann, tc.asked); err != nil {
+				t.Fatal(err)
+			}
+			tc.made.ID, tc.made.PlatformID = tc.asked.ID, "p-"+tc.asked.ID
+			if err := s.SandboxReady(t.Context(), tc.made); err != nil {
+				t.Fatal(err)
+			}
+			b := box(t, s, tc.asked.ID)
+			if b.State != job.SandboxReady || b.Snapshot != tc.want.Snapshot || b.Fingerprint != tc.want.Fingerprint {
+				t.Errorf("%+v, want snapshot %s and fingerprint %s", b, tc.want.Snapshot, tc.want.Fingerprint)
+			}
+		})
+	}
+}
+
 func sandboxStates(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	b := added(t, s, Ann)
 	for range 2 {
-		if err := s.SandboxReady(ctx, b.ID, "p1"); err != nil {
+		if err := s.SandboxReady(ctx, job.Sandbox{ID: b.ID, PlatformID: "p1"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -254,7 +278,7 @@ func sandboxStates(t *testing.T, s *store.Store) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.SandboxReady(ctx, b.ID, "p1"); !errors.Is(err, job.ErrSandboxNotFound) {
+	if err := s.SandboxReady(ctx, job.Sandbox{ID: b.ID, PlatformID: "p1"}); !errors.Is(err, job.ErrSandboxNotFound) {
 		t.Errorf("ready after it was given up: %v, want ErrSandboxNotFound", err)
 	}
 	if got := box(t, s, b.ID); got.State != job.SandboxCleanup || got.Reason != "too old" {
@@ -272,14 +296,14 @@ func sandboxStates(t *testing.T, s *store.Store) {
 		t.Errorf("gone: %+v", got)
 	}
 	// It was made after all, after somebody had said that it could not be: it must be found and deleted.
-	if err := s.SandboxReady(ctx, b.ID, "p2"); !errors.Is(err, job.ErrSandboxNotFound) {
+	if err := s.SandboxReady(ctx, job.Sandbox{ID: b.ID, PlatformID: "p2"}); !errors.Is(err, job.ErrSandboxNotFound) {
 		t.Errorf("ready after it was gone: %v, want ErrSandboxNotFound", err)
 	}
 	if got := box(t, s, b.ID); got.State != job.SandboxCleanup || got.PlatformID != "p2" {
 		t.Errorf("made after all: %+v", got)
 	}
 	for name, err := range map[string]error{
-		"SandboxReady": s.SandboxReady(ctx, "sbx_none", "p"), "SandboxGone": s.SandboxGone(ctx, "sbx_none", ""),
+		"SandboxReady": s.SandboxReady(ctx, job.Sandbox{ID: "sbx_none", PlatformID: "p"}), "SandboxGone": s.SandboxGone(ctx, "sbx_none", ""),
 		"SandboxCleanup": s.SandboxCleanup(ctx, "sbx_none", ""),
 	} {
 		if !errors.Is(err, job.ErrSandboxNotFound) {
