@@ -1,17 +1,34 @@
-// Command api will run the api alone, beside others of its kind, on Postgres and Redis. This version checks its
-// configuration and says what it lacks: everything runs in `sandpiper up`.
+// Command api takes requests: HTTP, SSE and WebSockets, beside others of its kind, on Postgres and Redis. It runs no job
+// and holds no key of the model; commands worker do, and have one.
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 
+	"sandpiper/internal/boot"
 	"sandpiper/internal/config"
+	"sandpiper/internal/telemetry"
 )
 
 func main() {
-	if _, err := config.Load(os.Environ(), config.RoleAPI); err != nil {
-		fmt.Fprintf(os.Stderr, "sandpiper api: the configuration is wrong:\n%v\n", err)
+	if err := run(boot.UntilInterrupted()); err != nil {
+		fmt.Fprintln(os.Stderr, "sandpiper api:", err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context) error {
+	cfg, err := config.Load(os.Environ(), config.RoleAPI)
+	if err != nil {
+		return fmt.Errorf("the configuration is wrong:\n%w", err)
+	}
+	house, err := boot.Open(ctx, cfg, boot.Options{Log: telemetry.Logger(os.Stderr, cfg.LogFormat, cfg.LogLevel)})
+	if err != nil {
+		return err
+	}
+	fmt.Println("sandpiper api:", house.URL())
+	return errors.Join(house.Run(ctx), house.Close())
 }

@@ -2,12 +2,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +13,7 @@ import (
 
 func main() {
 	boot.Helper()
-	err := root().ExecuteContext(untilInterrupted())
+	err := root().ExecuteContext(boot.UntilInterrupted())
 	var exit exitCode
 	switch {
 	case errors.As(err, &exit):
@@ -25,21 +22,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "sandpiper:", err)
 		os.Exit(1)
 	}
-}
-
-// untilInterrupted gives a context that the first signal ends; the second one ends the program, also where the shell
-// that started it in the background had these signals ignored.
-func untilInterrupted() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-signals
-		cancel()
-		second := <-signals
-		os.Exit(128 + int(second.(syscall.Signal)))
-	}()
-	return ctx
 }
 
 // exitCode ends the program with a job's own code, without a word.
@@ -58,6 +40,7 @@ func root() *cobra.Command {
   sandpiper jobs             lists what ran; sandpiper job ID shows one of them
   sandpiper doctor           looks whether what is configured works, and says what to do
   sandpiper daytona          serves local sandboxes by itself, for several workers; sandpiper model the offline model
+  sandpiper migrate up       brings the schema of a Postgres up to date, before api and worker start
   sandpiper stop             ends everything that works in the data directory
 
 What can be set, is set by environment variables: docs/config.md lists them.`,
@@ -65,6 +48,6 @@ What can be set, is set by environment variables: docs/config.md lists them.`,
 	}
 	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(), keyCommand(),
 		doctorCommand(), checkCommand(), daytonaCommand(), modelCommand(),
-		installCommand(), versionCommand())
+		migrateCommand(), installCommand(), versionCommand())
 	return cmd
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sandpiper/internal/boot"
+	"sandpiper/internal/pgtest"
 )
 
 // mainVar makes this test binary the command itself.
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 		main()
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Tests{M: m}.Run())
 }
 
 // command is `sandpiper args...` on a data directory, with nothing of our own environment but what it needs.

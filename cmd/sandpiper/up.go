@@ -77,6 +77,11 @@ func quiet(level, prompt string) string {
 
 // first sends the first job, if there is one, and says what to do next; after once it ends the house.
 func first(ctx context.Context, house *boot.House, prompt string, once bool, stop func()) exitCode {
+	select {
+	case <-house.Reached():
+	case <-ctx.Done():
+		return 0
+	}
 	exit := 0
 	if prompt != "" {
 		var err error

@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,26 +12,37 @@ import (
 	"sandpiper/internal/httpapi"
 )
 
-// checks are what /readyz looks at. Only SQL is needed to keep what is accepted; the rest costs delay while it is away.
+// checks are what /readyz looks at. To keep what is accepted only SQL is needed, so nothing else makes an API unready: it
+// costs delay while it is away. A worker that lacks something cannot do its work, and says so.
 func (h *House) checks() []httpapi.Check {
+	worker := !h.serves()
+	needed := worker && !h.cfg.Noop() // a sandbox, and in it the model
 	all := []httpapi.Check{
 		{
-			Name: "database", Required: true, Probe: h.store.Ping,
+			Name: "database", Required: true, Probe: h.pingStore,
 			Away: "away: no job can be accepted, shown or finished until it answers",
 		},
 		{
-			Name: "redis", Probe: h.pingRedis,
+			Name: "redis", Required: worker, Probe: h.pingRedis,
 			Away: "away: jobs are taken from the database, and start up to a second later",
 		},
-		{
-			Name: "sandboxes", Probe: remember(platformProbe, probeOf(strings.TrimSuffix(h.platformURL, "/")+"/health")),
-			Away: "away: the sandbox platform does not answer; prompts that run go on, others wait",
-		},
 	}
-	if h.model != nil {
+	if h.platform != nil {
+		all = append(all, httpapi.Check{
+			Name: "sandboxes", Required: needed, Probe: remember(platformProbe, probeOf(strings.TrimSuffix(h.platformURL, "/")+"/health")),
+			Away: "away: the sandbox platform does not answer; prompts that run go on, others wait",
+		})
+	}
+	switch {
+	case h.model != nil:
 		all = append(all, httpapi.Check{
 			Name: "model", Probe: probeOf(h.model.url()),
 			Away: "away: the offline model does not answer; restart sandpiper up",
+		})
+	case needed:
+		all = append(all, httpapi.Check{
+			Name: "model", Required: true, Probe: remember(platformProbe, probeOf(cmp.Or(h.cfg.AnthropicURL, "https://api.anthropic.com"))),
+			Away: "away: the model API does not answer this worker; prompts are asked again, and fail when that does not help",
 		})
 	}
 	return all

@@ -38,61 +38,62 @@ type Options struct {
 	Local func(*localdaytona.Options)
 }
 
-// House is everything that `sandpiper up` needs, open: the API, a worker and every embedded default that the
-// configuration does not replace. Run runs it; Close closes what is left.
+// House is a program of ours, open: what its role needs and, in up, every embedded default that the configuration does
+// not replace. Run runs it; Close closes what is left.
 type House struct {
 	cfg config.Config
 	log *slog.Logger
 
-	lock        *dataLock
-	claude      string // path of the claude binary for local sandboxes
-	local       *localdaytona.Server
-	localAt     net.Listener
-	model       *modelProcess
-	store       *store.Store
-	queue       *queue.Queue
-	lookout     *queue.Lookout
-	bus         *bus.Bus
-	platform    *daytona.Client
-	platformURL string // its API's base
-	pool        *pool.Pool
-	keeper      *pool.Keeper
-	worker      *worker.Worker
-	habits      func(*worker.Options)
-	localHabits func(*localdaytona.Options)
-	sweeper     *dispatch.Sweeper
-	relay       *relay.Relay
-	api         *httpapi.Server
-	apiAt       net.Listener
-	metrics     *telemetry.Metrics
+	lock         *dataLock
+	claude       string // path of the claude binary for local sandboxes
+	local        *localdaytona.Server
+	localAt      net.Listener
+	model        *modelProcess
+	queue        *queue.Queue
+	lookout      *queue.Lookout
+	bus          *bus.Bus
+	platform     *daytona.Client
+	platformURL  string // its API's base
+	server       *httpapi.Server
+	at           net.Listener
+	metrics      *telemetry.Metrics
+	habits       func(*worker.Options)
+	localHabits  func(*localdaytona.Options)
+	reached      chan struct{} // closed when the database is there, and everything below is open
+	store        *store.Store
+	installation string
+	snapshot     string // of new sandboxes
+	name         string // of this worker, on leases
+	pool         *pool.Pool
+	keeper       *pool.Keeper
+	worker       *worker.Worker
+	sweeper      *dispatch.Sweeper
+	relay        *relay.Relay
+	hintsLost    func() int64
 
 	close []func() error // in the order of opening
 }
 
-// Open opens a house, in the order in which its parts depend on each other. When it fails, nothing stays open.
+// Open opens a house of the configuration's role, in the order in which its parts depend on each other. When it fails,
+// nothing stays open. A database that is a server may be away: Run waits for it, and for what stands on it.
 func Open(ctx context.Context, cfg config.Config, o Options) (*House, error) {
-	h := &House{cfg: cfg, log: cmp.Or(o.Log, slog.Default()), metrics: telemetry.NewMetrics(), habits: o.Habits, localHabits: o.Local}
+	h := &House{
+		cfg: cfg, log: cmp.Or(o.Log, slog.Default()), metrics: telemetry.NewMetrics(), habits: o.Habits,
+		localHabits: o.Local, reached: make(chan struct{}),
+	}
 	progress := o.Progress
 	if progress == nil {
 		progress = io.Discard
 	}
-	for _, part := range []struct {
-		name string
-		open func(context.Context) error
-	}{
-		{"data directory", h.openData},
-		{"API address", h.openAddress}, // before anything that takes time: a port in use is said at once
-		{"claude command", func(ctx context.Context) error { return h.openClaude(ctx, progress) }},
-		{"sandboxes", h.openSandboxes},
-		{"model", h.openModel},
-		{"queue", h.openQueue},
-		{"database", h.openStore},
-		{"worker", h.openWorker},
-		{"API", h.openAPI},
-	} {
-		if err := part.open(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("open the %s: %w", part.name, err), h.Close())
-		}
+	parts := h.ground(progress)
+	if !cfg.Postgres() { // a file is there, or it is a fault
+		parts = append(append(parts, part{"database", h.openStore}), h.upper()...)
+	}
+	if err := open(ctx, parts); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	if !cfg.Postgres() {
+		close(h.reached)
 	}
 	return h, nil
 }
@@ -107,9 +108,9 @@ func (h *House) Close() error {
 	return errors.Join(faults...)
 }
 
-// URL is where the API answers, seen from this machine.
+// URL is where the house answers, seen from this machine: the API, or a worker's probes.
 func (h *House) URL() string {
-	at := h.apiAt.Addr().(*net.TCPAddr)
+	at := h.at.Addr().(*net.TCPAddr)
 	if at.IP.IsUnspecified() { // listens everywhere, and that is no place to call
 		return fmt.Sprintf("http://127.0.0.1:%d", at.Port)
 	}
@@ -119,11 +120,16 @@ func (h *House) URL() string {
 // Keyed reports whether callers of the API need a key or a token.
 func (h *House) Keyed() bool { return h.cfg.Keyed() }
 
+// Reached is closed when the database has been reached, and everything is open.
+func (h *House) Reached() <-chan struct{} { return h.reached }
+
 // Data is the data directory.
 func (h *House) Data() string { return h.cfg.Data }
 
-// Offline reports whether the offline model answers.
-func (h *House) Offline() bool { return h.cfg.OfflineModel() }
+// Offline reports whether the offline model answers, in this house or where `sandpiper model` serves it.
+func (h *House) Offline() bool {
+	return h.cfg.OfflineModel() || h.cfg.AnthropicKey.Reveal() == noKey
+}
 
 func (h *House) closing(f func() error) { h.close = append(h.close, f) }
 
@@ -138,10 +144,10 @@ func (h *House) openData(context.Context) error {
 }
 
 func (h *House) openAddress(context.Context) (err error) {
-	if h.apiAt, err = listen(h.cfg.Addr); err != nil {
+	if h.at, err = listen(h.cfg.Addr); err != nil {
 		return err
 	}
-	h.closing(func() error { return ignoreClosed(h.apiAt.Close()) })
+	h.closing(func() error { return ignoreClosed(h.at.Close()) })
 	return nil
 }
 

@@ -3,13 +3,13 @@ package boot
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"sandpiper/internal/bus"
 	"sandpiper/internal/claude"
-	"sandpiper/internal/config"
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/dispatch"
 	"sandpiper/internal/httpapi"
@@ -28,7 +28,7 @@ import (
 const lease = 5 * time.Second
 
 // noKey is what a sandbox has for a key when the offline model answers, which asks for none. The CLI does not start
-// without one.
+// without one. Where `sandpiper model` serves it, it says to set this one.
 const noKey = "the-offline-model-needs-no-key"
 
 // ports are kept in the data directory.
@@ -89,19 +89,31 @@ func (h *House) openQueue(ctx context.Context) error {
 	return h.lookout.Turn(ctx) // one that is away is waited for, in Run
 }
 
-// openStore opens the database. The data directory's lock says that no other worker lives, so every lease of an
-// earlier process is void, and what it left is taken up at once.
-func (h *House) openStore(ctx context.Context) error {
-	url := h.cfg.DatabaseURL.Reveal()
-	if url == "" {
-		url = "sqlite:" + filepath.Join(h.cfg.Data, "sandpiper.db")
-	}
-	s, err := store.Open(ctx, url, store.Options{News: h.bus, Log: h.log, Committed: h.metrics.Committed})
+// openStore opens the database and reads what this deployment is. The lock of a file, like that of the data directory,
+// says that no other worker lives: every lease of an earlier process is void, and what it left is taken up at once. A
+// server may have other workers.
+func (h *House) openStore(ctx context.Context) (err error) {
+	s, err := store.Open(ctx, h.cfg.Database(), store.Options{
+		News: h.bus, Log: h.log, Committed: h.metrics.Committed, Migrate: h.migrates(),
+	})
 	if err != nil {
 		return err
 	}
+	if h.installation, err = s.Installation(ctx); err == nil && h.works() {
+		err = h.chooseSnapshot(ctx, s)
+	}
+	if err == nil && !h.cfg.Postgres() {
+		err = h.voidLeases(ctx, s)
+	}
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
 	h.store = s
 	h.closing(s.Close)
+	return nil
+}
+
+func (h *House) voidLeases(ctx context.Context, s *store.Store) error {
 	left, err := s.VoidLeases(ctx)
 	if left > 0 {
 		h.log.InfoContext(ctx, "jobs of an earlier process are looked into", "jobs", left)
@@ -109,28 +121,20 @@ func (h *House) openStore(ctx context.Context) error {
 	return err
 }
 
-func (h *House) openWorker(ctx context.Context) error {
-	installation, err := h.store.Installation(ctx)
-	if err != nil {
-		return err
-	}
+func (h *House) openWorker(context.Context) error {
 	policy := snapshot.Policy()
-	key := h.cfg.AnthropicKey.Reveal()
-	if h.cfg.OfflineModel() {
-		key = noKey
-	}
 	settings, err := json.Marshal(policy)
 	if err != nil {
 		return err
 	}
-	h.metrics.SetKey(keyLabel(installation, h.cfg))
+	h.metrics.SetKey(h.keyLabel())
 	h.pool = pool.New(h.platform, h.store, pool.Options{
-		Snapshot: h.snapshotName(), Key: key, Policy: string(settings), Installation: installation,
+		Snapshot: h.snapshot, Key: h.modelKey(), Policy: string(settings), Installation: h.installation,
 		Created: h.metrics.SandboxCreated, Log: h.log,
 	})
-	name := "worker_" + job.NewToken()
+	h.name = "worker_" + job.NewToken()
 	o := worker.Options{
-		Name: name, Slots: h.cfg.Concurrency, Lease: lease, BaseURL: h.baseURL(), Offline: h.cfg.OfflineModel(), Noop: h.cfg.Noop(),
+		Name: h.name, Slots: h.cfg.Concurrency, Lease: lease, BaseURL: h.baseURL(), Offline: h.Offline(), Noop: h.cfg.Noop(),
 		Policy:  claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
 		Secrets: []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal(), h.cfg.JWTSecret.Reveal()},
 		Retries: h.cfg.Retries, News: h.listen(), Metrics: h.metrics, Log: h.log,
@@ -141,19 +145,27 @@ func (h *House) openWorker(ctx context.Context) error {
 	if h.worker, err = worker.New(h.store, h.pool, o); err != nil {
 		return err
 	}
-	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: name, News: h.listen(), Log: h.log})
+	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: h.name, News: h.listen(), Log: h.log})
 	h.sweeper = dispatch.NewSweeper(h.store, h.queue, h.worker, dispatch.SweeperOptions{
-		Lease: lease, TrustLeases: true, Holder: name, Wake: h.listen(), Log: h.log,
+		Lease: lease, TrustLeases: !h.cfg.Postgres(), Holder: h.name, Wake: h.listen(), Log: h.log,
 	})
 	return nil
 }
 
+// modelKey is what sandboxes have for a key.
+func (h *House) modelKey() string {
+	if h.cfg.OfflineModel() {
+		return noKey
+	}
+	return h.cfg.AnthropicKey.Reveal()
+}
+
 // keyLabel is what metrics call the key of the model API.
-func keyLabel(installation string, cfg config.Config) string {
-	if cfg.OfflineModel() {
+func (h *House) keyLabel() string {
+	if h.Offline() {
 		return "offline"
 	}
-	return telemetry.Fingerprint(installation, cfg.AnthropicKey.Reveal())
+	return telemetry.Fingerprint(h.installation, h.cfg.AnthropicKey.Reveal())
 }
 
 // listen hears the news until the house closes.
@@ -161,13 +173,6 @@ func (h *House) listen() <-chan job.News {
 	news, stop := h.bus.Listen()
 	h.closing(func() error { stop(); return nil })
 	return news
-}
-
-func (h *House) snapshotName() string {
-	if h.cfg.Snapshot == "" && h.cfg.LocalDaytona() {
-		return snapshot.Name()
-	}
-	return h.cfg.Snapshot
 }
 
 // baseURL is where a sandbox reaches the model; "" is the CLI's own default.
@@ -178,22 +183,39 @@ func (h *House) baseURL() string {
 	return h.cfg.AnthropicURL
 }
 
-func (h *House) openAPI(context.Context) error {
-	h.relay = relay.New(h.store, h.bus, relay.Options{Log: h.log})
-	jobs := dispatch.New(h.store, h.queue, dispatch.Options{Log: h.log})
-	h.metrics.Watch(telemetry.Sources{
-		Jobs: h.store.Counts, Slots: h.worker.Slots, NewsDropped: h.bus.Drops, HintsLost: jobs.Lost,
-	})
+// openServer makes the HTTP server, which answers before the database does: it says what is away.
+func (h *House) openServer(context.Context) error {
+	d := httpapi.Deps{Checks: h.checks(), Watch: h.metrics, Metrics: h.metrics.Handler()}
 	keys, err := h.cfg.Keyring()
 	if err != nil {
 		return err
 	}
-	h.api = httpapi.New(httpapi.Deps{
-		Jobs: jobs, Reads: h.store, Sandboxes: h.store, Relay: h.relay, Keys: keys,
-		NewSandbox: func(context.Context) (job.Sandbox, error) { return h.pool.Fresh(), nil },
-		Checks:     h.checks(), Watch: h.metrics, Metrics: h.metrics.Handler(),
-	}, httpapi.Options{Hosts: h.cfg.HostList(), Origins: origins(h.cfg.HostList()), Log: h.log})
+	o := httpapi.Options{Hosts: h.cfg.HostList(), Origins: origins(h.cfg.HostList()), Log: h.log}
+	if h.serves() {
+		d.Keys = keys
+		h.server = httpapi.New(d, o)
+	} else {
+		h.server = httpapi.NewProbes(d, o)
+	}
 	return nil
+}
+
+// openAPI furnishes the server. A sandbox that is asked for is described by the worker that makes it.
+func (h *House) openAPI(context.Context) error {
+	h.relay = relay.New(h.store, h.bus, relay.Options{Log: h.log})
+	jobs := dispatch.New(h.store, h.queue, dispatch.Options{Log: h.log})
+	h.server.Furnish(httpapi.Deps{Jobs: jobs, Reads: h.store, Sandboxes: h.store, Relay: h.relay})
+	h.hintsLost = jobs.Lost
+	return nil
+}
+
+// watch shows the figures that the parts of this house keep.
+func (h *House) watch() {
+	s := telemetry.Sources{Jobs: h.store.Counts, NewsDropped: h.bus.Drops, HintsLost: h.hintsLost}
+	if h.worker != nil {
+		s.Slots = h.worker.Slots
+	}
+	h.metrics.Watch(s)
 }
 
 // pingRedis asks what the lookout asks: a Redis that is full, or may only be read, is of no use either.

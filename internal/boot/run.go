@@ -14,42 +14,69 @@ import (
 	"sandpiper/snapshot"
 )
 
-// Run runs every role until ctx ends or one of them fails. Then no new work is taken, prompts that are running are
-// left running, idle sandboxes are stopped, and so is the offline model when nobody is asking it.
+// Run serves at once, waits for the database where that is a server, and runs every role until ctx ends or one of them
+// fails. Then no new work is taken, prompts that are running are left running, and their leases are given back, so that
+// another worker follows them at once.
 func (h *House) Run(ctx context.Context) error {
 	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ground, below := errgroup.WithContext(rest)
-	h.ground(ground, below)
+	ground.Go(func() error { return h.bus.Run(below) })
+	ground.Go(func() error { return h.lookout.Run(below) })
+	if h.local != nil {
+		ground.Go(func() error { return h.local.Run(below, h.localAt) })
+	}
 
 	ctx, halt := context.WithCancel(ctx)
 	defer halt()
 	defer context.AfterFunc(below, halt)() // the ground gave way
 	work, busy := errgroup.WithContext(ctx)
-	h.work(work, busy)
+	work.Go(func() error { return h.server.Run(busy, h.at) })
+	work.Go(func() error {
+		if err := h.reach(busy); err != nil || !h.isReached() {
+			return err
+		}
+		h.watch()
+		if h.relay != nil {
+			ground.Go(func() error { return h.relay.Run(below) })
+		}
+		return h.work(busy)
+	})
 	err := work.Wait()
 
 	stop()
 	return cmp.Or(err, ground.Wait())
 }
 
-// ground is what the work stands on: it ends after it.
-func (h *House) ground(g *errgroup.Group, ctx context.Context) {
-	g.Go(func() error { return h.bus.Run(ctx) })
-	g.Go(func() error { return h.lookout.Run(ctx) })
-	g.Go(func() error { return h.relay.Run(ctx) })
-	if h.local != nil {
-		g.Go(func() error { return h.local.Run(ctx, h.localAt) })
+// work is every background role of a worker. None starts itself.
+func (h *House) work(ctx context.Context) error {
+	if h.worker == nil {
+		return nil
 	}
-}
-
-// work is every background role of this process. None starts itself.
-func (h *House) work(g *errgroup.Group, ctx context.Context) {
-	g.Go(func() error { return h.api.Run(ctx, h.apiAt) })
-	g.Go(func() error { return h.worker.Run(ctx) })
+	h.log.InfoContext(ctx, "the worker is at work", "worker", h.name, "slots", h.cfg.Concurrency)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		err := h.worker.Run(ctx)
+		h.handOver(ctx) // others need not wait for the rest of us
+		return err
+	})
 	g.Go(func() error { return h.queue.Consume(ctx, h.cfg.Concurrency, h.worker.Handle) })
 	g.Go(func() error { return h.sweeper.Run(ctx) })
 	g.Go(func() error { return h.keeper.Run(ctx) })
+	return g.Wait()
+}
+
+// handOver gives back what this worker holds, when no attempt of it is at work any more. What cannot be given back lapses by
+// itself, a little later, so an error ends nothing.
+func (h *House) handOver(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease)
+	defer cancel()
+	jobs, err := h.store.HandOver(ctx, h.name)
+	if err != nil {
+		h.log.WarnContext(ctx, "leases are not given back: they lapse", "err", err)
+		return
+	}
+	h.log.InfoContext(ctx, "the worker has stopped", "worker", h.name, "handedOver", jobs)
 }
 
 // Left says what goes on after a house was left.
@@ -60,6 +87,9 @@ type Left struct {
 // Leave stops the sandboxes in which nothing runs and, when nothing runs at all, the offline model. Call it after
 // Run and before Close.
 func (h *House) Leave(ctx context.Context) (Left, error) {
+	if !h.isReached() {
+		return Left{}, nil // nothing is known of what runs, so nothing is touched
+	}
 	running, err := h.store.Running(ctx)
 	if err != nil {
 		return Left{}, fmt.Errorf("count running jobs: %w", err)

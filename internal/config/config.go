@@ -28,11 +28,14 @@ const (
 
 	RoleDaytona Role = "daytona" // the local Daytona alone, for workers to share
 	RoleModel   Role = "model"   // the offline model alone
+	RoleMigrate Role = "migrate" // the schema of a Postgres, which is no process's business but of up
 )
 
 // Config is everything that can be set. The zero value is not useful: use Load.
 type Config struct {
-	Addr  string `env:"SANDPIPER_ADDR" doc:"listen address of the HTTP API; loopback only, unless keys are configured; port 0 picks a free one and prints it" default:"127.0.0.1:8787; worker 127.0.0.1:8788"`
+	Role Role // who reads it; no variable
+
+	Addr  string `env:"SANDPIPER_ADDR" doc:"listen address of the HTTP API, and of a worker's /healthz, /readyz and /metrics; loopback only, unless keys are configured; port 0 picks a free one and prints it" default:"127.0.0.1:8787; worker 127.0.0.1:8788"`
 	Data  string `env:"SANDPIPER_DATA" envDefault:".sandpiper" doc:"directory of every embedded default; made when absent; only one up uses it at a time"`
 	Hosts string `env:"SANDPIPER_HOSTS" doc:"comma list of host names, besides loopback, under which the API may be called and from whose pages a browser may call it; with keys, an IP address needs no entry"`
 
@@ -41,8 +44,8 @@ type Config struct {
 	Issuer    string `env:"AUTH_ISSUER" doc:"what iss of a token must be; any when unset"`
 	Audience  string `env:"AUTH_AUDIENCE" doc:"what aud of a token must hold; tokens with an aud are refused when unset"`
 
-	DatabaseURL Secret `env:"DATABASE_URL" doc:"sqlite:PATH; a SQLite file under the data directory when unset; postgres:// comes with the next version"`
-	RedisURL    Secret `env:"REDIS_URL" doc:"embedded when unset. One server: redis://[user:password@]host[:port][/db]. Behind Sentinels: redis://host:port[/db]?master_name=NAME&addr=host2:port2, a user and a password before the host being the Sentinels', those of the servers the parameters username and password. A Cluster: redis://[user:password@]host:port?addr=host2:port2&addr=host3:port3, a single endpoint being named twice. rediss:// is each of these with TLS; ca_file=PATH names the authorities to believe, skip_verify=true believes anybody. Its maxmemory-policy must be noeviction"`
+	DatabaseURL Secret `env:"DATABASE_URL" doc:"postgres://user:password@host/database, or in up sqlite:PATH" default:"in up a SQLite file under the data directory"`
+	RedisURL    Secret `env:"REDIS_URL" doc:"in up embedded when unset. One server: redis://[user:password@]host[:port][/db]. Behind Sentinels: redis://host:port[/db]?master_name=NAME&addr=host2:port2, a user and a password before the host being the Sentinels', those of the servers the parameters username and password. A Cluster: redis://[user:password@]host:port?addr=host2:port2&addr=host3:port3, a single endpoint being named twice. rediss:// is each of these with TLS; ca_file=PATH names the authorities to believe, skip_verify=true believes anybody. Its maxmemory-policy must be noeviction"`
 
 	DaytonaKey    Secret `env:"DAYTONA_API_KEY" doc:"key of the Daytona API; alone it means the hosted platform; unset, with no URL, sandboxes are local; sandpiper daytona asks its callers for it" default:"none; sandpiper daytona makes one and keeps it in the data directory"`
 	DaytonaURL    string `env:"DAYTONA_API_URL" doc:"base URL of the Daytona API, with its /api" default:"https://app.daytona.io/api with a key, else the local Daytona"`
@@ -69,7 +72,7 @@ type Config struct {
 // Load reads the variables in environ (as os.Environ gives them) for a role. Its error names every fault, one a
 // line, each with the variable.
 func Load(environ []string, role Role) (Config, error) {
-	var c Config
+	c := Config{Role: role}
 	vars := env.ToMap(environ)
 	parsed := env.ParseWithOptions(&c, env.Options{Environment: vars})
 	faults := append(unpack(parsed), unknown(vars)...)
@@ -95,6 +98,9 @@ func (c *Config) fill(role Role) {
 	if abs, err := filepath.Abs(c.Data); err == nil {
 		c.Data = abs
 	}
+	if role == RoleAPI {
+		c.AnthropicKey, c.AnthropicURL = Secret{}, "" // whoever takes requests from everybody does not hold it
+	}
 	c.fillPart(role)
 }
 
@@ -103,6 +109,19 @@ func (c Config) LocalDaytona() bool { return c.DaytonaURL == "" }
 
 // OfflineModel reports whether the stand-in model answers.
 func (c Config) OfflineModel() bool { return !c.AnthropicKey.Set() && c.AnthropicURL == "" }
+
+// Postgres reports whether the database is a server that others may use too, and that may be away.
+func (c Config) Postgres() bool {
+	return c.DatabaseURL.Set() && !strings.HasPrefix(c.DatabaseURL.Reveal(), "sqlite:")
+}
+
+// Database is the URL of the database, with the embedded default.
+func (c Config) Database() string {
+	if c.DatabaseURL.Set() {
+		return c.DatabaseURL.Reveal()
+	}
+	return "sqlite:" + filepath.Join(c.Data, "sandpiper.db")
+}
 
 // EmbeddedRedis reports whether Redis lives in this process.
 func (c Config) EmbeddedRedis() bool { return !c.RedisURL.Set() }
@@ -125,7 +144,7 @@ func (c Config) validate(role Role) []error {
 	if role.part() {
 		return c.validatePart(role)
 	}
-	check("SANDPIPER_ADDR", validAddr(c.Addr, !c.Keyed()))
+	check("SANDPIPER_ADDR", validAddr(c.Addr, role != RoleWorker && !c.Keyed())) // a worker tells nothing that is anybody's own
 	check("SANDPIPER_DAYTONA_ADDR", validAddr(c.DaytonaAddr, true))
 	check("SANDPIPER_MODEL_ADDR", validAddr(c.ModelAddr, true))
 	check("DAYTONA_API_URL", validURL(c.DaytonaURL, "http", "https"))
@@ -202,14 +221,16 @@ func validRedis(url Secret) error {
 	return err
 }
 
+// validDatabase does not repeat the value, which may hold a password.
 func validDatabase(raw string, role Role) error {
+	postgres := strings.HasPrefix(raw, "postgres://") || strings.HasPrefix(raw, "postgresql://")
 	switch {
-	case raw == "":
-		return nil
-	case role != RoleUp:
-		return errors.New("cannot be used by this command yet: it needs Postgres, which comes with the next version; use `sandpiper up`")
-	case !strings.HasPrefix(raw, "sqlite:") || raw == "sqlite:":
-		return errors.New("must be sqlite:PATH; Postgres comes with the next version")
+	case raw == "", postgres:
+		return validURL(raw, "postgres", "postgresql")
+	case strings.HasPrefix(raw, "sqlite:") && role != RoleUp:
+		return errors.New("must be postgres://…: a SQLite file is for one process, `sandpiper up`, which keeps its schema too")
+	case raw == "sqlite:" || !strings.HasPrefix(raw, "sqlite:"):
+		return errors.New("must be postgres://… or sqlite:PATH")
 	}
 	return nil
 }

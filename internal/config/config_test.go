@@ -76,6 +76,46 @@ func TestEveryFormOfRedisIsTakenAndAFaultNamesThem(t *testing.T) {
 	}
 }
 
+func TestSeparateProcessesTakeNoFile(t *testing.T) {
+	for _, role := range []Role{RoleAPI, RoleWorker, RoleMigrate} {
+		_, err := Load([]string{"DATABASE_URL=sqlite:/tmp/db"}, role)
+		if err == nil || !strings.Contains(err.Error(), "DATABASE_URL must be postgres://") {
+			t.Errorf("%s with a SQLite file: %v", role, err)
+		}
+	}
+	for _, url := range []string{"sqlite:/tmp/db", "postgres://u:hush@h/d", "postgresql://u@h/d?host=/run"} {
+		c, err := Load([]string{"DATABASE_URL=" + url}, RoleUp)
+		if err != nil || c.Postgres() != strings.HasPrefix(url, "postgres") || c.Database() != url {
+			t.Errorf("up on %s: Postgres() = %v, Database() = %q, %v", url, c.Postgres(), c.Database(), err)
+		}
+	}
+}
+
+// whole is what a separate process must be given.
+var whole = []string{
+	"DATABASE_URL=postgres://u@h/d", "REDIS_URL=redis://h", "DAYTONA_API_KEY=dtn_x", "ANTHROPIC_API_KEY=sk-hush",
+}
+
+func TestAnAPIForgetsTheModelsKey(t *testing.T) {
+	api, err := Load(whole, RoleAPI)
+	if err != nil || api.AnthropicKey.Set() {
+		t.Errorf("the api holds a key: %v, %v", api.AnthropicKey.Set(), err)
+	}
+	worker, err := Load(whole, RoleWorker)
+	if err != nil || !worker.AnthropicKey.Set() {
+		t.Errorf("the worker holds a key: %v, %v", worker.AnthropicKey.Set(), err)
+	}
+}
+
+func TestOnlyAWorkerListensEverywhere(t *testing.T) {
+	for role, want := range map[Role]bool{RoleAPI: false, RoleWorker: true} {
+		_, err := Load(append([]string{"SANDPIPER_ADDR=0.0.0.0:8788"}, whole...), role)
+		if (err == nil) != want {
+			t.Errorf("%s on every address: %v", role, err)
+		}
+	}
+}
+
 func TestAKeyAloneMeansTheHostedPlatform(t *testing.T) {
 	c, err := Load([]string{"DAYTONA_API_KEY=dtn_x"}, RoleUp)
 	if err != nil || c.DaytonaURL != "https://app.daytona.io/api" {
@@ -98,6 +138,7 @@ func TestAPartLooksAtItsOwnVariablesOnly(t *testing.T) {
 	for role, vars := range map[Role][]string{
 		RoleDaytona: {"SANDPIPER_DAYTONA_ADDR=0.0.0.0:1", "SANDPIPER_CLAUDE=/no/such/file", "SANDPIPER_ISOLATION=strong", "LOG_LEVEL=loud", "LOG_FORMAT=xml"},
 		RoleModel:   {"SANDPIPER_MODEL_ADDR=here"},
+		RoleMigrate: {"DATABASE_URL="},
 	} {
 		_, err := Load(vars, role)
 		for _, v := range vars {

@@ -15,6 +15,9 @@ func Markdown() string {
 	b.WriteString("writes it, and a test fails when it is stale). A wrong value stops the start, with every fault listed at once.\n\n")
 	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if f.Tag.Get("env") == "" {
+			continue
+		}
 		def := cmp.Or(f.Tag.Get("envDefault"), f.Tag.Get("default"), "none")
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.Tag.Get("env"), def, f.Tag.Get("doc"))
 	}

@@ -2,12 +2,13 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 )
 
 // part reports whether a role serves one embedded part by itself. Such a program is started in the same shell as the
 // ones that use it, so it looks at its own variables only: DAYTONA_API_URL names itself there.
-func (r Role) part() bool { return r == RoleDaytona || r == RoleModel }
+func (r Role) part() bool { return r == RoleDaytona || r == RoleModel || r == RoleMigrate }
 
 // fillPart sets the fixed addresses at which the parts serve when they are not embedded.
 func (c *Config) fillPart(role Role) {
@@ -27,8 +28,15 @@ func (c Config) validatePart(role Role) []error {
 			faults = append(faults, fmt.Errorf("%s %w", name, err))
 		}
 	}
-	if role == RoleModel {
+	switch role {
+	case RoleModel:
 		check("SANDPIPER_MODEL_ADDR", validAddr(c.ModelAddr, true))
+		return faults
+	case RoleMigrate:
+		if !c.DatabaseURL.Set() {
+			check("DATABASE_URL", errors.New("must be set: postgres://…, the database whose schema is meant"))
+		}
+		check("DATABASE_URL", validDatabase(c.DatabaseURL.Reveal(), role))
 		return faults
 	}
 	check("SANDPIPER_DAYTONA_ADDR", validAddr(c.DaytonaAddr, true))

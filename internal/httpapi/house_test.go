@@ -32,13 +32,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // house is the API over a real store, served on a port of its own.
 type house struct {
-	t     testing.TB
-	store *store.Store
-	url   string // http://127.0.0.1:port
-	addr  string
-	http  *http.Client
-	logs  *logs
-	stop  func() error // ends the server as a signal would, and waits for it
+	t      testing.TB
+	store  *store.Store
+	server *httpapi.Server
+	url    string // http://127.0.0.1:port
+	addr   string
+	http   *http.Client
+	logs   *logs
+	stop   func() error // ends the server as a signal would, and waits for it
 }
 
 // lost is a queue that loses every hint: the API must not depend on it.
@@ -67,8 +68,8 @@ func newHouse(t testing.TB, change ...func(*httpapi.Deps, *httpapi.Options)) *ho
 	}
 	h.addr, h.url = ln.Addr().String(), "http://"+ln.Addr().String()
 	running(t, live.Run)
-	server := httpapi.New(d, o)
-	h.stop = running(t, func(ctx context.Context) error { return server.Run(ctx, ln) })
+	h.server = httpapi.New(d, o)
+	h.stop = running(t, func(ctx context.Context) error { return h.server.Run(ctx, ln) })
 	transport := &http.Transport{}
 	transport.DialContext = smallBuffer
 	h.http = &http.Client{Transport: transport}

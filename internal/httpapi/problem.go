@@ -11,6 +11,7 @@ import (
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
+	"sandpiper/internal/store"
 )
 
 // Errors of this room. What they mean to a client stands in problems.
@@ -29,6 +30,7 @@ var (
 	errUpgrade    = errors.New("not a WebSocket handshake")
 	errNotCreated = errors.New("sandbox not created")
 	errStreams    = errors.New("too many open streams")
+	errAway       = errors.New("database away")
 	errPanic      = errors.New("panic")
 )
 
@@ -59,6 +61,7 @@ var problems = []struct {
 	{errKey, http.StatusBadRequest, job.InvalidIdempotencyKey, "Idempotency-Key must be one value of 1 to 255 visible ASCII characters."},
 	{errUpgrade, http.StatusUpgradeRequired, job.UpgradeRequired, "Connect with a WebSocket client (version 13)."},
 	{errStreams, http.StatusTooManyRequests, job.TooManyStreams, "Too many sockets, event streams and waiting requests are open. Close some, or come back after Retry-After seconds."},
+	{errAway, http.StatusServiceUnavailable, job.DatabaseAway, "The database does not answer. Come back after Retry-After seconds; nothing was accepted."},
 	{errNotCreated, http.StatusBadGateway, job.SandboxNotCreated, "The sandbox could not be created. Trying again may help."},
 	{job.ErrNotFound, http.StatusNotFound, job.JobNotFound, "There is no such job, or it is not yours."},
 	{job.ErrSandboxNotFound, http.StatusNotFound, job.SandboxNotFound, "There is no such sandbox, or it is not yours."},
@@ -101,6 +104,9 @@ func problemOf(err error) (p problem, known bool) {
 			p.Status, p.Code, p.Detail, known = row.status, row.code, row.detail, true
 			break
 		}
+	}
+	if !known && store.Away(err) {
+		p, known = problemOf(errAway)
 	}
 	p.Errors = faultsOf(err)
 	if !known && len(p.Errors) > 0 { // the rooms below join plain FieldErrors
@@ -153,6 +159,9 @@ func (s *Server) fail(err error, c echo.Context) {
 		return
 	}
 	p.RequestID = requestID(c)
+	if p.Code == job.DatabaseAway {
+		c.Response().Header().Set(echo.HeaderRetryAfter, "1")
+	}
 	drainBody(c)
 	if err := writeProblem(c, p); err != nil {
 		s.log.DebugContext(r.Context(), "problem not delivered", "requestId", p.RequestID, "err", err)

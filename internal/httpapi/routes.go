@@ -24,6 +24,9 @@ type route struct {
 }
 
 func (s *Server) routes() []route {
+	if s.bare {
+		return s.alwaysServed()
+	}
 	all := []route{
 		{http.MethodPost, "/api/knowledge/process", auth.Jobs, s.process, `run a prompt: {"userId", "input", "sandboxId"?, "model"?, …}`},
 		{http.MethodGet, "/api/jobs", auth.Jobs, s.jobs, "jobs, newest first: state, batchId, userId, limit, cursor"},
@@ -34,6 +37,16 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/api/sandboxes", auth.Jobs, s.listSandboxes, "sandboxes"},
 		{http.MethodDelete, "/api/sandboxes/:id", auth.Jobs, s.deleteSandbox, "delete one, with everything in it"},
 		{http.MethodGet, "/ws", auth.Jobs, s.socket, "events over WebSocket: userId, jobId, batchId, after"},
+	}
+	for i := range all {
+		all[i].handle = s.furnished(all[i].handle)
+	}
+	return append(all, s.alwaysServed()...)
+}
+
+// alwaysServed are the routes that need nothing but this process.
+func (s *Server) alwaysServed() []route {
+	all := []route{
 		{http.MethodGet, "/healthz", open, s.healthz, "whether this process runs"},
 		{http.MethodGet, "/readyz", open, s.readyz, "whether it can do its work"},
 		{http.MethodGet, "/", open, s.index, "this page"},
@@ -48,7 +61,10 @@ func (s *Server) router() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
-	e.Pre(begin, s.access, s.recovering, s.guard.wrap)
+	e.Pre(begin, s.access, s.recovering)
+	if !s.bare {
+		e.Pre(s.guard.wrap)
+	}
 	for _, r := range s.routes() {
 		handle := s.admit(r.needs, r.handle)
 		e.Add(r.method, r.path, handle)

@@ -1,9 +1,7 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -54,13 +52,11 @@ func (s *Server) createSandbox(c echo.Context) error {
 // make adds a sandbox and returns it when it is ready, or still being made when the time is up.
 func (s *Server) make(c echo.Context, caller auth.Caller) (job.Sandbox, error) {
 	ctx := c.Request().Context()
-	sb, err := s.blank(ctx)
-	if err != nil {
-		return sb, fmt.Errorf("describe a new sandbox: %w", err)
-	}
-	wake, stop := s.Relay.Watch(relay.SandboxOf(sb.ID)) // before it is added: nothing comes between
+	id := job.NewSandboxID()
+	wake, stop := s.Relay.Watch(relay.SandboxOf(id)) // before it is added: nothing comes between
 	defer stop()
-	if sb, err = s.Sandboxes.AddSandbox(ctx, caller, sb); err != nil {
+	sb, err := s.Sandboxes.AddSandbox(ctx, caller, job.Sandbox{ID: id}) // what it is made of, its maker knows
+	if err != nil {
 		return sb, err
 	}
 	err = s.until(c, s.o.CreateWait, wake, func() (bool, error) {
@@ -77,15 +73,6 @@ func (s *Server) make(c echo.Context, caller auth.Caller) (job.Sandbox, error) {
 		}
 		return sb.State == job.SandboxReady, nil
 	})
-	return sb, err
-}
-
-// blank describes a sandbox that is to be made.
-func (s *Server) blank(ctx context.Context) (sb job.Sandbox, err error) {
-	if s.NewSandbox != nil {
-		sb, err = s.NewSandbox(ctx)
-	}
-	sb.ID = job.NewSandboxID()
 	return sb, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -38,20 +39,18 @@ type Sandboxes interface {
 	DeleteSandbox(ctx context.Context, c auth.Caller, id, reason string) (job.Sandbox, error)
 }
 
-// Deps are what a Server must have.
+// Deps are what a Server must have. Jobs, Reads, Sandboxes and Relay, all of which need the database, may come later, by
+// Furnish.
 type Deps struct {
 	Jobs      Jobs
 	Reads     Reads
 	Sandboxes Sandboxes
 	Relay     *relay.Relay // its Run is the caller's business
 
-	// NewSandbox describes a sandbox to add: Snapshot and Fingerprint; the id is made here. nil means that a
-	// worker fills them in.
-	NewSandbox func(ctx context.Context) (job.Sandbox, error)
-	Keys       *auth.Keyring // who may ask; nil means local mode: whoever is named, else the local operator
-	Checks     []Check       // what /readyz looks at
-	Metrics    http.Handler  // serves /metrics; nil means that there is no such route
-	Watch      Watch         // hears of open streams; may be nil
+	Keys    *auth.Keyring // who may ask; nil means local mode: whoever is named, else the local operator
+	Checks  []Check       // what /readyz looks at
+	Metrics http.Handler  // serves /metrics; nil means that there is no such route
+	Watch   Watch         // hears of open streams; may be nil
 }
 
 // Options tune a Server. Zero values are good defaults.
@@ -91,6 +90,8 @@ type Server struct {
 	log   *slog.Logger
 	guard guard
 	echo  *echo.Echo
+	bare  bool        // see NewProbes
+	whole atomic.Bool // see Furnish
 
 	draining context.Context // ends when Run does: long requests answer, sockets close
 	drain    context.CancelCauseFunc
@@ -98,8 +99,11 @@ type Server struct {
 }
 
 // New makes a Server. Nothing runs until Run.
-func New(d Deps, o Options) *Server {
-	s := &Server{Deps: d, o: o.withDefaults()}
+func New(d Deps, o Options) *Server { return newServer(d, o, false) }
+
+func newServer(d Deps, o Options, bare bool) *Server {
+	s := &Server{Deps: d, o: o.withDefaults(), bare: bare}
+	s.whole.Store(d.Jobs != nil)
 	s.log = s.o.Log
 	s.guard = newGuard(s.o.Hosts, s.o.Origins, s.Keys != nil)
 	s.draining, s.drain = context.WithCancelCause(context.Background())

@@ -28,5 +28,6 @@ const (
 	MethodNotAllowed      Code = "METHOD_NOT_ALLOWED"      // the path has no such method
 	UpgradeRequired       Code = "UPGRADE_REQUIRED"        // the route speaks WebSocket only
 	TooManyStreams        Code = "TOO_MANY_STREAMS"        // the caller, or the server, has too many streams open
+	DatabaseAway          Code = "DATABASE_AWAY"           // the database does not answer
 	InternalError         Code = "INTERNAL_ERROR"          // our fault; the log has it
 )

@@ -112,6 +112,11 @@ var Problems = []CodeDoc{
 		JobFinished, "The job has ended; ended jobs never change.", "It ended before the request came.", "Read its result; submit a new job.", false,
 	},
 	{
+		DatabaseAway, "The database does not answer.",
+		"It is away, restarts, or was not there yet when this process started. Nothing was accepted.",
+		"Come back after Retry-After seconds; /readyz says when it is there. An Idempotency-Key keeps a repeated request one job.", true,
+	},
+	{
 		InternalError, "Something went wrong in Sandpiper.", "A bug, or something that it needs, such as the database, is away.",
 		"Look at /readyz, and in the server's log for the requestId. The request may be sent again; an Idempotency-Key keeps it one job.", true,
 	},

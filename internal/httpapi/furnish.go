@@ -1,0 +1,20 @@
+package httpapi
+
+import "github.com/labstack/echo/v4"
+
+// Furnish gives the server what needs the database, once it is there: Jobs, Reads, Sandboxes and Relay of d.
+// Until then every route that needs them answers DATABASE_AWAY. It is called once, and only when New was given no Jobs.
+func (s *Server) Furnish(d Deps) {
+	s.Jobs, s.Reads, s.Sandboxes, s.Relay = d.Jobs, d.Reads, d.Sandboxes, d.Relay
+	s.whole.Store(true) // whoever sees it sees the line above too
+}
+
+// furnished refuses requests that come too early.
+func (s *Server) furnished(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if !s.whole.Load() {
+			return errAway
+		}
+		return next(c)
+	}
+}
