@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"sandpiper/internal/config"
 	"sandpiper/internal/localdaytona"
 	"sandpiper/internal/offline/scripted"
+	"sandpiper/internal/pgtest"
 	"sandpiper/internal/telemetry"
 	"sandpiper/internal/worker"
 )
@@ -27,29 +29,38 @@ const key = "sk-ant-e2e-0123456789abcdef0123456789abcdef"
 
 func TestMain(m *testing.M) {
 	boot.Helper()
-	if os.Getenv(processVar) != "" {
-		os.Exit(runAsProcess())
+	if role := os.Getenv(processVar); role != "" {
+		os.Exit(runAsProcess(config.Role(role)))
 	}
+	flag.Parse()
+	chooseEstate()
 	// A pool of go-redis that could not dial looks once a second whether it was closed (internal/pool/pool.go, tryDial).
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+	goleak.VerifyTestMain(pgtest.Tests{M: m}, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// house is a running Sandpiper with everything embedded.
+// house is a running Sandpiper, of one process or of many.
 type house struct {
-	*boot.House
 	api   *client.Client
+	url   string // of an API; of many, it is another one than api speaks to
 	model *scripted.Server
-	log   *logBuffer
+	log   *logBuffer   // of all its processes
 	stop  func() error // ends it, in order; the test's end does the same
 }
 
+// URL is where the house answers.
+func (h *house) URL() string { return h.url }
+
 // logBuffer keeps what a house logs.
 type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	also *logBuffer // hears it too; may be nil
+	mu   sync.Mutex
+	buf  bytes.Buffer
 }
 
 func (l *logBuffer) Write(p []byte) (int, error) {
+	if l.also != nil {
+		_, _ = l.also.Write(p) // never fails
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(p)
@@ -77,11 +88,15 @@ func open(t testing.TB, vars ...string) *house {
 	return openTuned(t, vars)
 }
 
-// openTuned is open, with a worker that has other habits.
-func openTuned(t testing.TB, vars []string, habits ...func(*worker.Options)) *house {
+// openTuned is open, with workers that have other habits.
+func openTuned(t testing.TB, vars []string, habits ...habit) *house {
 	t.Helper()
 	model := scripted.New(t)
-	return openWith(t, model, append(usual(t, model), vars...), habits...)
+	vars = append(usual(t, model), vars...)
+	if *estate == fleetEstate {
+		return &openFleet(t, model, vars, habits...).house
+	}
+	return openWith(t, model, vars, habits...)
 }
 
 // usual are the variables of a house.
@@ -93,16 +108,14 @@ func usual(t testing.TB, model *scripted.Server) []string {
 	}
 }
 
-// quick is a worker that does not wait before it tries again.
-func quick(o *worker.Options) { o.Backoff = time.Millisecond }
-
-func openWith(t testing.TB, model *scripted.Server, vars []string, habits ...func(*worker.Options)) *house {
+// openWith starts a house of one process, with everything embedded that vars do not name.
+func openWith(t testing.TB, model *scripted.Server, vars []string, habits ...habit) *house {
 	t.Helper()
 	return openLocal(t, model, vars, nil, habits...)
 }
 
 // openLocal is openWith, with a local Daytona that has other habits.
-func openLocal(t testing.TB, model *scripted.Server, vars []string, local func(*localdaytona.Options), habits ...func(*worker.Options)) *house {
+func openLocal(t testing.TB, model *scripted.Server, vars []string, local func(*localdaytona.Options), habits ...habit) *house {
 	t.Helper()
 	cfg, err := config.Load(append([]string{"SANDPIPER_ADDR=127.0.0.1:0", "LOG_LEVEL=debug"}, vars...), config.RoleUp)
 	if err != nil {
@@ -110,13 +123,9 @@ func openLocal(t testing.TB, model *scripted.Server, vars []string, local func(*
 	}
 	log := &logBuffer{}
 	h, err := boot.Open(t.Context(), cfg, boot.Options{
-		Log:   telemetry.Logger(log, "json", "debug"),
-		Local: local,
-		Habits: func(o *worker.Options) {
-			for _, change := range habits {
-				change(o)
-			}
-		},
+		Log:    telemetry.Logger(log, "json", "debug"),
+		Local:  local,
+		Habits: func(o *worker.Options) { tune(o, habits) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +150,7 @@ func openLocal(t testing.TB, model *scripted.Server, vars []string, local func(*
 			t.Logf("the log of the house:\n%s", tail(log.String(), 12_000))
 		}
 	})
-	return &house{House: h, api: client.New(h.URL(), client.Options{}), model: model, log: log, stop: stop}
+	return &house{api: client.New(h.URL(), client.Options{}), url: h.URL(), model: model, log: log, stop: stop}
 }
 
 func tail(s string, n int) string {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"sandpiper/client"
 	"sandpiper/internal/localdaytona"
 	"sandpiper/internal/offline/scripted"
-	"sandpiper/internal/worker"
 )
 
 // hogs are commands that a model may call, each over one limit of its sandbox, and bounded by itself. The
@@ -31,9 +29,7 @@ func TestASandboxThatIsStoppedUnderItsJob(t *testing.T) {
 	h := openLocal(t, model, usual(t, model), func(o *localdaytona.Options) {
 		o.Limits = localdaytona.Limits{Disk: 60 << 20, Tasks: 400, Memory: 1 << 30}
 		o.TurnEvery = 100 * time.Millisecond
-	}, quick, func(o *worker.Options) {
-		o.Policy.Allowed = append(slices.Clone(o.Policy.Allowed), "Bash")
-	})
+	}, quick, everyShell)
 	h.model.Handle(func(r scripted.Request) scripted.Answer {
 		hog, ok := hogs[caseOf(r)]
 		if !ok || strings.Contains(string(r.Body), `"tool_result"`) {

@@ -10,7 +10,6 @@ import (
 
 	"sandpiper/client"
 	"sandpiper/internal/offline/scripted"
-	"sandpiper/internal/worker"
 )
 
 // TestNoClaudeInTheSandbox ends with the guide's code after two new sandboxes were tried.
@@ -97,10 +96,7 @@ func TestARunThatIsHarmed(t *testing.T) {
 	t.Parallel()
 	h := openTuned(t, []string{
 		"SANDPIPER_ISOLATION=none", "SANDPIPER_CLAUDE=" + script(t, fmt.Sprintf(wrapped, claudeBinary(t))),
-	}, quick, func(o *worker.Options) {
-		o.MaxTries = 2
-		o.Policy.Allowed = append(slices.Clone(o.Policy.Allowed), "Bash")
-	})
+	}, quick, twice, everyShell)
 	kill := func(signal string) scripted.Answer {
 		return scripted.Tool("Bash", map[string]string{"command": "kill -" + signal + " $PPID; read -t 600 <> <(:)", "description": "kill"})
 	}

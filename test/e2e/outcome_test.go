@@ -10,7 +10,6 @@ import (
 
 	"sandpiper/client"
 	"sandpiper/internal/offline/scripted"
-	"sandpiper/internal/worker"
 )
 
 // outcome is how a job must end.
@@ -73,7 +72,7 @@ var answers = map[string]struct {
 // TestOutcomes: every failure of the API that can be made here ends in the class that was measured. All in one house.
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
-	h := openTuned(t, nil, quick, func(o *worker.Options) { o.Retries, o.MaxTries = 1, 2 })
+	h := openTuned(t, nil, quick, twice, askAgain)
 	h.model.Handle(func(r scripted.Request) scripted.Answer { return answers[caseOf(r)].answer })
 	ids := map[string]string{} // :: case → job
 	for name := range answers {
@@ -171,9 +170,7 @@ func TestAnAPIThatIsNotThere(t *testing.T) {
 			if tc.url != "" {
 				vars = []string{"ANTHROPIC_BASE_URL=" + tc.url}
 			}
-			h := openTuned(t, vars, quick, func(o *worker.Options) {
-				o.Retries, o.MaxTries, o.APITimeout = 0, 2, 2*time.Second
-			})
+			h := openTuned(t, vars, quick, twice, askOnce)
 			h.model.Handle(func(scripted.Request) scripted.Answer { return scripted.Silence() })
 			if tc.refuse {
 				if err := h.model.Refuse(); err != nil {
