@@ -100,14 +100,16 @@ below() {
 # launched, everything below the daemon that is not older than the keeper: a child that changed its session, forked
 # twice and scrubbed its environment is still younger than the run. Older than it are the shells of idle sessions.
 remains() {
-  REMAINS=()
+  REMAINS=() MARKED=()
   local -A up=() born=() TOPS=()
   local d p ours=() wide=
   [[ -n ${CHAIN-} ]] || family
   recorded
   local first=$KEEPER_START
   [[ -n $HOUSE && -n $first ]] && latest && wide=1
-  marked
+  # What carries the mark is below the daemon and younger than the keeper too: the search, which costs more than all the
+  # rest, is for sandboxes whose daemon is not known.
+  [[ -n $wide ]] || marked
   for p in "${MARKED[@]}"; do TOPS[$p]=1; done
   alive "$KEEPER" "$KEEPER_START" && TOPS[$KEEPER]=1
   alive "$COMMAND" "$COMMAND_START" && TOPS[$COMMAND]=1

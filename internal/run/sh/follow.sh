@@ -3,7 +3,7 @@
 # Waits up to WAIT milliseconds for a whole line behind OFFSET and from then on up to GATHER milliseconds for more, or
 # for the end, and prints: its name, the state, the exit code (or -) and the size of the output; where the output is;
 # at most MAX bytes of it from OFFSET, in base64; once the run is over the end of its standard error, likewise; a dot.
-# When the run is over and MAX takes the rest, it first ends what the run left behind. States: running, rest (over, but
+# When the run is over, it first ends what the run left behind. States: running, rest (over, but
 # MAX does not take it all), ended, gone (no exit code and no process), and these two with "+left" when something
 # could not be ended.
 exec 2>/dev/null
@@ -84,9 +84,12 @@ clean() {
   if sweep 10; then : > swept; else state+=+left; fi
 }
 
+# Each program that starts here holds up the end of every job: what fits goes into base64 as it is.
 tell() {
   printf 'sandpiper-follow %s %s %s\n%s\n' "$state" "$code" "$size" "$PWD/out"
-  if ((size > offset && offset == 0)); then
+  if ((size > 0 && offset == 0 && size <= max)) && [[ $state == ended || $state == gone ]]; then
+    base64 -w0 out
+  elif ((size > offset && offset == 0)); then
     head -c "$max" out | base64 -w0
   elif ((size > offset)); then
     tail -c "+$((offset + 1))" out | head -c "$max" | base64 -w0
@@ -105,11 +108,8 @@ measure() {
 if cd "$base/runs/$id"; then
   [[ -e out ]] && await
   over
-  measure
-  if [[ $state == ended || $state == gone ]]; then
-    clean
-    measure # it may have written until it was ended
-  fi
+  [[ $state == running ]] || clean
+  measure # what was ended may have written until then
   [[ $state == ended* ]] && read -r code _ < exit
 else
   state=gone
