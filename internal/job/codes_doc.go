@@ -48,7 +48,8 @@ var Codes = []CodeDoc{
 	},
 	{
 		APIRateLimited, "The model API limits the rate of requests (429).",
-		"Too many requests or tokens in a short time for this key.", "Wait; Sandpiper tries again by itself while nothing is paid.", true,
+		"Too many requests or tokens in a short time for this key.", "Wait; Sandpiper tries again by itself while nothing is paid. Where the API asks for more than a minute (`retry-after` of 61 s or more), " +
+			"the command ends at once and tells nobody how long: the next try then comes after the usual pause.", true,
 	},
 	{
 		APIOverloaded, "The model API is overloaded (529).",

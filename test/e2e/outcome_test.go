@@ -65,6 +65,7 @@ var answers = map[string]struct {
 	"an error inside a stream":  {scripted.Text("one").Failing("overloaded_error"), spent(operator("STREAM_CUT")), 0},
 	"a refusal":                 {scripted.Refusal(), spent(permanent("REFUSED")), 0},
 	"the limit of tokens":       {scripted.MaxTokens("cut"), spent(permanent("MAX_TOKENS")), 0},
+	"the context is full":       {scripted.Answer{StopReason: "model_context_window_exceeded"}, spent(permanent("CONTEXT_FULL")), 0},
 	"an empty answer":           {scripted.Empty(), spent(operator("EMPTY_RESULT")), 0},
 	"tool calls without an end": {scripted.Tool("Bash", map[string]string{"command": "echo x", "description": "x"}), spent(permanent("MAX_TURNS")), 5},
 }
