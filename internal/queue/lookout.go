@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// patient is how many questions in a row stay without an answer before Redis is away: on a busy machine one may.
-const patient = 2
+// patient is how many questions in a row stay without an answer before Redis is away: on a busy machine one or two may.
+const patient = 3
 
 // LookoutOptions are what a lookout may be told. Zero values are good defaults.
 type LookoutOptions struct {
