@@ -22,8 +22,17 @@ for name in $(compgen -e); do
 done
 
 step "tests, with the race detector"
-[ $# -gt 0 ] || set -- ./...
 go build -o bin/testsum ./scripts/testsum
 # vet has its own place (make check). Two packages at a time: many of these tests start processes, and time is part
 # of what they look at.
-CGO_ENABLED=1 go test -race -count=1 -vet=off -p 2 -json "$@" | bin/testsum
+run() { CGO_ENABLED=1 go test -race -count=1 -vet=off -p 2 -json "$@"; }
+if [ $# -gt 0 ]; then
+	run "$@" | bin/testsum
+else # the end-to-end suite twice: with everything embedded, and on Postgres, Redis and separate processes
+	{
+		code=0
+		run ./... || code=$?
+		run -timeout 20m ./test/e2e -estate fleet || code=$?
+		exit "$code"
+	} | bin/testsum
+fi

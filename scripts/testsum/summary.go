@@ -132,6 +132,7 @@ func (s *summary) pkg(e event) {
 	}
 	delete(s.begun, e.Package)
 	delete(s.output, e.Package)
+	delete(s.tests, e.Package) // it may be tested once more, in another way
 }
 
 func (s *summary) died(e event) string {
