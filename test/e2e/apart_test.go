@@ -201,6 +201,27 @@ func TestASandboxIsCreatedThroughAWorker(t *testing.T) {
 	}
 }
 
+// TestAnUpBesideAnother: on a Postgres up migrates, and voids nobody's lease at its start, for others may live.
+func TestAnUpBesideAnother(t *testing.T) {
+	database, model := "DATABASE_URL="+pgtest.URL(t), scripted.New(t)
+	held := make(chan struct{})
+	model.Handle(func(scripted.Request) scripted.Answer { return scripted.Held(held, scripted.Text("4")) })
+	first := openWith(t, model, append(usual(t, model), database))
+	id := first.submit(t, client.Submit{Input: "What is 2+2?"})
+	if err := model.Wait(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	second := openWith(t, model, append(usual(t, model), database))
+	other := second.submit(t, client.Submit{UserID: "somebody", Input: "What is 3+3?"})
+	close(held)
+	if j := second.ended(t, id); j.State != "succeeded" || j.Attempt != 1 {
+		t.Errorf("job = %s %+v by attempt %d, want it answered by the first", j.State, j.Error, j.Attempt)
+	}
+	if j := first.ended(t, other); j.State != "succeeded" {
+		t.Errorf("the other's job = %s %+v", j.State, j.Error)
+	}
+}
+
 // TestReadinessOfAFleet: api and worker listen at once and wait for what is away: SQL, Redis, Daytona and the model come one
 // after another.
 func TestReadinessOfAFleet(t *testing.T) {

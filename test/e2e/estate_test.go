@@ -33,7 +33,7 @@ var embeddedOnly = map[string]string{
 // apart are the tests that open a fleet whatever the estate: once is enough.
 var apart = []string{
 	"TestEventsOfOneAPIAreSeenOnAnother", "TestAWorkerIsKilledInMidJob", "TestAStoppedWorkerHandsOver", "TestTurnsMove",
-	"TestASandboxIsCreatedThroughAWorker", "TestReadinessOfAFleet", "TestAnOlderSchemaEndsTheStart", "TestANewerSchema",
+	"TestASandboxIsCreatedThroughAWorker", "TestReadinessOfAFleet", "TestAnOlderSchemaEndsTheStart", "TestANewerSchema", "TestAnUpBesideAnother",
 	"TestEveryEmbeddedOnlyTestIsThere",
 }
 

@@ -133,6 +133,7 @@ func openLocal(t testing.TB, model *scripted.Server, vars []string, local func(*
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
+	<-h.Reached() // at once, unless the database is a server
 	stop := sync.OnceValue(func() error {
 		cancel()
 		err := <-ended
