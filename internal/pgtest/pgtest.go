@@ -36,13 +36,19 @@ var (
 // URL is an empty database of the test's own, on the server that the tests of this binary share.
 func URL(t testing.TB) string {
 	t.Helper()
+	return Shared(t).Database(t)
+}
+
+// Shared is the server that the tests of this binary share. No test may stop it.
+func Shared(t testing.TB) *Server {
+	t.Helper()
 	sharedOnce.Do(func() {
-		shared, sharedErr = start(os.TempDir(), "fsync=off")
+		shared, sharedErr = start(os.TempDir(), "fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
 	})
 	if sharedErr != nil {
 		t.Fatal(sharedErr)
 	}
-	return shared.Database(t)
+	return shared
 }
 
 // Tests are the tests of a package that uses URL: the shared server ends after them. A TestMain runs them, or has them
@@ -82,6 +88,9 @@ type Server struct {
 	mu   sync.Mutex
 	cmd  *exec.Cmd
 	done chan struct{} // closed when cmd has ended
+
+	template    sync.Once
+	templateErr error
 }
 
 func start(temp string, settings ...string) (*Server, error) {
@@ -285,8 +294,29 @@ func (s *Server) Port() int { return s.port }
 // Database makes an empty database and drops it after the test.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
+	return s.database(t, "template1")
+}
+
+// Copy makes a copy of the database that prepare has made of an empty one, and drops it after the test. prepare runs
+// once for each server, and leaves no connection open.
+func (s *Server) Copy(t testing.TB, prepare func(url string) error) string {
+	t.Helper()
+	s.template.Do(func() {
+		s.templateErr = s.exec(context.Background(), `CREATE DATABASE prepared`)
+		if s.templateErr == nil {
+			s.templateErr = prepare(s.url("prepared"))
+		}
+	})
+	if s.templateErr != nil {
+		t.Fatalf("prepare a database: %v", s.templateErr)
+	}
+	return s.database(t, "prepared")
+}
+
+func (s *Server) database(t testing.TB, template string) string {
+	t.Helper()
 	name := fmt.Sprintf("test_%d", databases.Add(1))
-	if err := s.exec(t.Context(), `CREATE DATABASE `+name); err != nil {
+	if err := s.exec(t.Context(), `CREATE DATABASE `+name+` TEMPLATE `+template); err != nil {
 		t.Fatalf("create a database: %v", err)
 	}
 	t.Cleanup(func() {

@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"context"
+	"log/slog"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -37,7 +39,7 @@ func TestPostgres(t *testing.T) {
 		return s
 	}
 	storetest.Run(t, storetest.Fixture{
-		New: func(t testing.TB) *store.Store { return open(t, pgtest.URL(t)) },
+		New: func(t testing.TB) *store.Store { return open(t, postgres(t)) },
 		Reopen: func(t testing.TB, s *store.Store) *store.Store {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
@@ -45,5 +47,14 @@ func TestPostgres(t *testing.T) {
 			url, _ := urls.Load(s)
 			return open(t, url.(string))
 		},
+	})
+}
+
+// postgres is a database of the test's own, with the schema in it.
+func postgres(t testing.TB) string {
+	t.Helper()
+	return pgtest.Shared(t).Copy(t, func(url string) error {
+		_, _, err := store.Migrate(context.Background(), url, slog.New(slog.DiscardHandler))
+		return err
 	})
 }
