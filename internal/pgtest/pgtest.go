@@ -288,6 +288,9 @@ func children(pid int) (all []int) {
 	return all
 }
 
+// Log is what the server has written since it was made.
+func (s *Server) Log() ([]byte, error) { return os.ReadFile(filepath.Join(s.dir, "log")) }
+
 // Port is where the server listens.
 func (s *Server) Port() int { return s.port }
 

@@ -16,6 +16,7 @@ import (
 //	{empty}          no bytes
 //	{pairs}$1{/}     rows of a text and a number, from a JSON array of such pairs
 //	{settled}        whether nothing can be committed below the position of an event any more
+//	{beside}x {is} y whether they are equal, asked of the rows that something else finds: no index is used for it
 //	{place}          its position, or the last settled one before it
 type dialect struct {
 	words []string // word, meaning, word, meaning …
@@ -40,6 +41,8 @@ var sqliteWords = newDialect(
 	"{empty}", "x''",
 	"{pairs}", "SELECT value ->> 0, value ->> 1 FROM json_each(",
 	"{/}", ")",
+	"{beside}", "+",
+	"{is}", "=",
 	"{settled}", "TRUE",
 	"{place}", "position",
 )
@@ -54,6 +57,8 @@ var postgresWords = newDialect(
 	"{empty}", "''::bytea",
 	"{pairs}", "SELECT pair ->> 0, (pair ->> 1)::bigint FROM json_array_elements(",
 	"{/}", "::json) AS pair",
+	"{beside}", "",
+	"{is}", "IS NOT DISTINCT FROM", // the planner knows as of = how many rows have it, which it does not of an expression
 )
 
 // maxReaders is how many reads run at once.

@@ -49,6 +49,7 @@ func postgresConfig(url string, conns int32, more map[string]string) (*pgxpool.C
 		"lock_timeout":                        millis(pgLock),
 		"idle_in_transaction_session_timeout": millis(pgIdle),
 		"default_transaction_isolation":       "read committed",
+		"random_page_cost":                    "1.1", // the tables lie on what has no heads to move, or in memory
 	} {
 		if _, said := params[name]; !said {
 			params[name] = value
@@ -121,35 +122,4 @@ func passing(err error) bool {
 		}
 	}
 	return errors.Is(err, errLate) || Away(err)
-}
-
-// pgReader reads what is committed.
-type pgReader struct {
-	pool  *pgxpool.Pool
-	words dialect
-}
-
-func (r pgReader) query(ctx context.Context, query string, args ...any) (rows, error) {
-	found, err := r.pool.Query(ctx, r.words.sql(query), args...)
-	if err != nil {
-		return nil, err
-	}
-	return openRows{found}, nil
-}
-
-func (r pgReader) row(ctx context.Context, query string, args ...any) scanner {
-	return r.pool.QueryRow(ctx, r.words.sql(query), args...)
-}
-
-func (r pgReader) close() error {
-	r.pool.Close()
-	return nil
-}
-
-// openRows are rows as they come.
-type openRows struct{ pgx.Rows }
-
-func (r openRows) Close() error {
-	r.Rows.Close()
-	return nil
 }

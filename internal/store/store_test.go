@@ -12,6 +12,8 @@ import (
 	"sandpiper/internal/store/storetest"
 )
 
+var quiet = slog.New(slog.DiscardHandler)
+
 func TestSQLite(t *testing.T) {
 	var paths sync.Map // :: open store → its file
 	open := func(t testing.TB, path string) *store.Store {
@@ -54,7 +56,7 @@ func TestPostgres(t *testing.T) {
 func postgres(t testing.TB) string {
 	t.Helper()
 	return pgtest.Shared(t).Copy(t, func(url string) error {
-		_, _, err := store.Migrate(context.Background(), url, slog.New(slog.DiscardHandler))
+		_, _, err := store.Migrate(context.Background(), url, quiet)
 		return err
 	})
 }

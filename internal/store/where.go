@@ -25,9 +25,9 @@ func (w *where) visible(c auth.Caller, of, user string, narrowed bool) {
 	everyone := c.Operator && c.UserID == ""
 	column := func(name string) string {
 		if narrowed || (everyone && user == "") {
-			// COALESCE keeps the planner off the indexes that begin with tenant and user: it would find all rows of
-			// the tenant there and sort them, where the other order stops at the limit.
-			return `COALESCE(` + of + name + `, '') = ?`
+			// The planner is kept off the indexes that begin with tenant and user: it would find all rows of the tenant
+			// there and sort them, where the other order stops at the limit.
+			return `{beside}` + of + name + ` {is} ?`
 		}
 		return of + name + ` = ?`
 	}
