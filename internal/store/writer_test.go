@@ -35,13 +35,15 @@ func set(ctx context.Context, t *tx, name string) error {
 }
 
 // held starts a write that has begun and does not end before the returned function is called.
-func held(t *testing.T, s *Store, g *errgroup.Group) (release func()) {
+func held(t *testing.T, s *Store, g *errgroup.Group) (release func()) { return heldAs(t, s, g, "held") }
+
+func heldAs(t *testing.T, s *Store, g *errgroup.Group, name string) (release func()) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	g.Go(func() error {
 		return s.write(t.Context(), nil, func(ctx context.Context, t *tx) error {
 			close(begun)
 			<-end
-			return set(ctx, t, "held")
+			return set(ctx, t, name)
 		})
 	})
 	<-begun
