@@ -10,6 +10,7 @@ import (
 
 // dialect has the words that differ between engines. Everything else is SQL that both take, with $1 placeholders.
 //
+//	{anew}           before all others: the plan is made for these very values, which some have in many rows and some in few
 //	{now}            Unix milliseconds on the database's clock
 //	{lock}           keeps the selected row for this transaction; {lock j} that of the table j
 //	{skip}           keeps it too, but finds nothing when somebody else has it
@@ -34,6 +35,7 @@ func (d dialect) sql(query string) string { return d.all.Replace(query) }
 
 // In the embedded engine there is one writer: nothing has to be kept from others, and what is committed is settled.
 var sqliteWords = newDialect(
+	"{anew}", "",
 	"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
 	"{lock}", "",
 	"{lock j}", "",
@@ -50,6 +52,7 @@ var sqliteWords = newDialect(
 // The clock is that of the statement. now() is that of the transaction, which many writes share, and clock_timestamp()
 // is another one at every look, so that no index can be asked for it.
 var postgresWords = newDialect(
+	"{anew}", "", // pgReader looks for it
 	"{now}", "(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
 	"{lock}", "FOR UPDATE",
 	"{lock j}", "FOR UPDATE OF j",

@@ -10,7 +10,7 @@ import (
 )
 
 // many fills a database as years of work would have: jobs with as many events each, of a thousand users and one who has
-// 30 % of everything. A tenth of the jobs is one batch; of its last ones 2 % of all are queued, before them 0.2 % of all
+// 37 % of everything. A tenth of the jobs is one batch of that user; of its last ones 2 % of all are queued, before them 0.2 % of all
 // run. One conversation has a thousand jobs. A tenth as many sandboxes as jobs, most of them gone.
 //
 // The numbers are Postgres's own rows, so that none of our code is on the way: 10,000,000 events in minutes.
@@ -21,7 +21,9 @@ func many(t testing.TB, url string, jobs, events int) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.WithoutCancel(t.Context()))
-	replace := strings.NewReplacer("{jobs}", fmt.Sprint(jobs), "{events}", fmt.Sprint(events), "{user}", manyUser, "{id}", manyID)
+	user := strings.ReplaceAll(manyUser, "{jobs}", fmt.Sprint(jobs))
+	batch := strings.NewReplacer("{jobs}", fmt.Sprint(jobs), "{user}", user).Replace(manyBatch)
+	replace := strings.NewReplacer("{jobs}", fmt.Sprint(jobs), "{events}", fmt.Sprint(events), "{user}", user, "{id}", manyID, "{batch}", batch)
 	for _, query := range manyRows {
 		if _, err := conn.Exec(t.Context(), replace.Replace(query)); err != nil {
 			t.Fatalf("%s\n%v", query, err)
@@ -30,8 +32,9 @@ func many(t testing.TB, url string, jobs, events int) {
 }
 
 const (
-	manyUser = `(CASE WHEN n % 10 < 3 THEN 'heavy' ELSE 'user-' || n % 1000 END)`
-	manyID   = `('job_' || 1700000000000 + n * 60000 || '_' || substr(md5(n::text), 1, 16))`
+	manyUser  = `(CASE WHEN n % 10 < 3 OR n > {jobs} * 0.9 THEN 'heavy' ELSE 'user-' || n % 1000 END)`
+	manyBatch = `(CASE WHEN n > {jobs} * 0.9 THEN 'batch' WHEN n % 3 = 0 THEN 'batch-' || {user} || '-' || n / 10000 ELSE '' END)`
+	manyID    = `('job_' || 1700000000000 + n * 60000 || '_' || substr(md5(n::text), 1, 16))`
 )
 
 // idOf is the id of the nth job of many.
@@ -59,7 +62,7 @@ var manyRows = []string{
 		CASE WHEN n > {jobs} * 0.98 THEN '' ELSE 'box-' || n / 10 END,
 		CASE WHEN n % ({jobs} / 1000) = 0 THEN 'talk' ELSE 'talk-' || n END,
 		CASE WHEN n > {jobs} * 0.978 THEN '' ELSE 'session-' || n END,
-		CASE WHEN n > {jobs} * 0.9 THEN 'batch' WHEN n % 3 = 0 THEN 'batch-' || n / 100 ELSE '' END,
+		{batch},
 		CASE WHEN n > {jobs} * 0.99 THEN 0 ELSE t END, t, t,
 		CASE WHEN n > {jobs} * 0.98 THEN 0 ELSE t END, CASE WHEN n > {jobs} * 0.978 THEN 0 ELSE t END
 	FROM (SELECT n, 1700000000000 + n AS t FROM generate_series(1::bigint, {jobs}) n) AS all_jobs`,
@@ -80,7 +83,7 @@ var manyRows = []string{
 		FROM jobs GROUP BY number / 10) AS b`,
 	`INSERT INTO events (position, job_id, seq, tenant, user_id, batch_id, sandbox_id, type, ts, body)
 	SELECT ((n - 1) / 2) << 20 | (n - 1) % 2 * {events} + e - 1, {id}, e, '', {user},
-		CASE WHEN n > {jobs} * 0.9 THEN 'batch' WHEN n % 3 = 0 THEN 'batch-' || n / 100 ELSE '' END,
+		{batch},
 		'box-' || n / 10, 'log', 1700000000000 + n, convert_to('{"level":"info","data":"' || repeat(md5(n::text), 3) || '"}', 'UTF8')
 	FROM generate_series(1::bigint, {jobs}) n, generate_series(1, {events}) e`,
 	`VACUUM ANALYZE`,

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,6 +30,9 @@ func cutOff(err error) bool {
 }
 
 func (r pgReader) query(ctx context.Context, query string, args ...any) (rows, error) {
+	if strings.HasPrefix(query, "{anew}") {
+		args = append([]any{pgx.QueryExecModeCacheDescribe}, args...) // without a prepared statement, and so without its plan
+	}
 	ask := func() (pgx.Rows, error) { return r.pool.Query(ctx, r.words.sql(query), args...) }
 	found, err := ask()
 	for range pgStale {

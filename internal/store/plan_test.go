@@ -76,6 +76,7 @@ func TestListsAndStreamsStopAtTheirLimit(t *testing.T) {
 		"everybody's":      {operator, JobFilter{}, "SCAN j"}, // by number, and only so far
 		"the running ones": {operator, JobFilter{State: job.Running}, "jobs_state"},
 		"of one of them":   {operator, JobFilter{UserID: "ann"}, "jobs_user"},
+		"a user's failed":  {ann, JobFilter{State: job.Failed}, "jobs_unwell"},
 	} {
 		t.Run("a list, "+name, func(t *testing.T) {
 			query, args, err := jobsQuery(tc.c, tc.f)

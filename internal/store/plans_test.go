@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -48,10 +47,17 @@ func TestNoStatementGoesThroughATable(t *testing.T) {
 	began := time.Now()
 	many(t, url, *manyJobs, *manyEvents)
 	t.Logf("%d jobs with %d events made in %v", *manyJobs, *manyEvents**manyJobs, time.Since(began).Round(time.Second))
-	for _, mode := range []string{"auto", "force_generic_plan"} {
+	for mode, do := range map[string][]func(*testing.T, *store.Store){
+		"auto":               {writes, reads(t, url), lists},
+		"force_generic_plan": {writes, reads(t, url)},
+	} {
 		t.Run(mode, func(t *testing.T) {
 			s := storetest.Open(t, url+"&plan_cache_mode="+mode+"&auto_explain.log_min_duration=0")
-			everything(t, s, url, *manyJobs)
+			for range 6 { // the first five times Postgres makes a plan for the values anyway
+				for _, each := range do {
+					each(t, s)
+				}
+			}
 		})
 	}
 	t.Logf("%s on the disk", size(t, url))
@@ -73,9 +79,11 @@ func TestNoStatementGoesThroughATable(t *testing.T) {
 	t.Log(table(plans))
 }
 
-// wholeTables are the statements that are about all jobs.
-var wholeTables = map[string]string{
-	"SELECT state, COUNT(*) FROM jobs GROUP BY state": "counts all jobs, for the metrics",
+// mayTakeLong has parts of statements that look at more than they find, and why that is fine.
+var mayTakeLong = map[string]string{
+	"SELECT state, COUNT(*) FROM jobs GROUP BY state":     "the metrics: counts all jobs",
+	"j.state = $2 AND j.batch_id <> '' AND j.batch_id = ": "a batch's jobs in one state, for people: goes through the batch until there is a page",
+	"j.state = $3 AND j.batch_id <> '' AND j.batch_id = ": "the same, for its user",
 }
 
 // plan is how Postgres answered a statement.
@@ -100,8 +108,10 @@ type node struct {
 
 // fault says what is wrong with a plan, "" for nothing.
 func (p plan) fault() (fault string) {
-	if _, ok := wholeTables[p.Query]; ok {
-		return ""
+	for part := range mayTakeLong {
+		if strings.Contains(p.Query, part) {
+			return ""
+		}
 	}
 	should := mostPages
 	if p.Plan.Type == "ModifyTable" {
@@ -138,22 +148,29 @@ func (n node) String() string {
 	return b.String()
 }
 
-// ofPlan is the line before a plan in the log; the plan's own lines begin with a tab.
-var ofPlan = regexp.MustCompile(`(?m)duration: ([0-9.]+) ms  plan:\n((?:\t.*\n)+)`)
-
-// plansIn reads the plans in a server's log, the statements of the schema's steps left out.
+// plansIn reads the plans in a server's log, those of the schema's steps left out. A plan follows its time, on lines that
+// begin with a tab.
 func plansIn(t *testing.T, log string) (plans []plan) {
 	t.Helper()
-	for _, found := range ofPlan.FindAllStringSubmatch(log, -1) {
+	parts := strings.Split(log, " ms  plan:\n")
+	for i, part := range parts[1:] {
+		var body strings.Builder
+		for line := range strings.Lines(part) {
+			if !strings.HasPrefix(line, "\t") {
+				break
+			}
+			body.WriteString(line)
+		}
 		var p plan
-		if err := json.Unmarshal([]byte(found[2]), &p); err != nil {
-			t.Fatalf("%v in\n%s", err, found[2])
+		if err := json.Unmarshal([]byte(body.String()), &p); err != nil {
+			t.Fatalf("%v in\n%s", err, body.String())
 		}
 		if strings.Contains(p.Query, "goose") || strings.Contains(p.Query, "to_regclass") {
 			continue
 		}
 		p.Query = strings.Join(strings.Fields(p.Query), " ")
-		if _, err := fmt.Sscan(found[1], &p.took); err != nil {
+		before := parts[i]
+		if _, err := fmt.Sscan(before[strings.LastIndex(before, " ")+1:], &p.took); err != nil {
 			t.Fatal(err)
 		}
 		plans = append(plans, p)
@@ -198,15 +215,6 @@ func brief(q string) string {
 		return q
 	}
 	return q[:head] + " … " + q[len(q)-tail:]
-}
-
-// everything does what a store can do, in a database that many has filled; each often enough that Postgres thinks of a
-// plan for all values.
-func everything(t *testing.T, s *store.Store, url string, jobs int) {
-	for range 7 {
-		writes(t, s)
-		reads(t, s, url, jobs)
-	}
 }
 
 // writes goes all the ways of a job.
@@ -267,24 +275,54 @@ func writes(t *testing.T, s *store.Store) {
 	must(t, s.SetSnapshot(t.Context(), "snap"))
 }
 
-// reads asks everything that can be asked, in every scope.
-func reads(t *testing.T, s *store.Store, url string, jobs int) {
-	operator, heavy, light := auth.LocalOperator(), auth.User("heavy"), auth.User("user-7")
-	id, running := idOf(t, url, jobs/2), idOf(t, url, jobs*979/1000)
-	for _, c := range []auth.Caller{operator, heavy, light} {
-		for _, sc := range []store.Scope{{}, {JobID: id}, {BatchID: "batch"}, {UserID: "user-7"}, {UserID: "heavy", BatchID: "batch"}} {
-			for _, after := range []int64{0, int64(jobs/4) << 20, int64(jobs/2-20) << 20} {
-				_, _, err := s.Stream(t.Context(), c, sc, after, 0)
-				must(t, err)
+// reads asks what is asked often.
+func reads(t *testing.T, url string) func(t *testing.T, s *store.Store) {
+	id, running := idOf(t, url, *manyJobs/2), idOf(t, url, *manyJobs*979/1000)
+	return func(t *testing.T, s *store.Store) {
+		for _, c := range manyCallers {
+			for _, sc := range []store.Scope{{}, {JobID: id}, {BatchID: "batch"}, {UserID: "user-7"}, {UserID: "heavy", BatchID: "batch"}} {
+				for _, after := range []int64{0, int64(*manyJobs/4) << 20, int64(*manyJobs/2-20) << 20} {
+					_, _, err := s.Stream(t.Context(), c, sc, after, 0)
+					must(t, err)
+				}
 			}
 		}
+		for _, id := range []string{id, running} {
+			_, err := s.Job(t.Context(), auth.LocalOperator(), id)
+			must(t, err)
+			_, err = s.Events(t.Context(), auth.LocalOperator(), id, 2, 0)
+			must(t, err)
+		}
+		_, err := s.Due(t.Context(), 100)
+		must(t, err)
+		_, err = s.Lapsed(t.Context(), 100)
+		must(t, err)
+		_, err = s.Head(t.Context())
+		must(t, err)
+		_, err = s.Running(t.Context())
+		must(t, err)
+		_, err = s.Counts(t.Context())
+		must(t, err)
+		_, err = s.SandboxesToDelete(t.Context(), 100)
+		must(t, err)
+		_, err = s.Installation(t.Context())
+		must(t, err)
+	}
+}
+
+// manyCallers are who asks in a database that many has filled.
+var manyCallers = []auth.Caller{auth.LocalOperator(), auth.User("heavy"), auth.User("user-7")}
+
+// lists asks for pages of what there is, in every way.
+func lists(t *testing.T, s *store.Store) {
+	for _, c := range manyCallers {
 		for _, f := range []store.JobFilter{
 			{},
 			{State: job.Running},
 			{State: job.Failed},
 			{State: job.Queued},
 			{BatchID: "batch"},
-			{BatchID: "batch-7"},
+			{BatchID: "batch-user-7-0"},
 			{UserID: "user-7"},
 			{UserID: "heavy"},
 			{BatchID: "batch", State: job.Succeeded},
@@ -301,26 +339,6 @@ func reads(t *testing.T, s *store.Store, url string, jobs int) {
 		_, err := s.Sandboxes(t.Context(), c, 0)
 		must(t, err)
 	}
-	for _, id := range []string{id, running} {
-		_, err := s.Job(t.Context(), operator, id)
-		must(t, err)
-		_, err = s.Events(t.Context(), operator, id, 2, 0)
-		must(t, err)
-	}
-	_, err := s.Due(t.Context(), 100)
-	must(t, err)
-	_, err = s.Lapsed(t.Context(), 100)
-	must(t, err)
-	_, err = s.Head(t.Context())
-	must(t, err)
-	_, err = s.Running(t.Context())
-	must(t, err)
-	_, err = s.Counts(t.Context())
-	must(t, err)
-	_, err = s.SandboxesToDelete(t.Context(), 100)
-	must(t, err)
-	_, err = s.Installation(t.Context())
-	must(t, err)
 }
 
 // size is what a database takes on the disk, with its largest tables and their indexes.

@@ -74,8 +74,11 @@ func jobsQuery(c auth.Caller, f JobFilter) (string, []any, error) {
 	var w where
 	w.visible(c, "j.", f.UserID, f.BatchID != "")
 	w.unless(`j.state = ?`, string(f.State))
+	if f.State.Terminal() && f.State != job.Succeeded {
+		w.parts = append(w.parts, `j.state IN ('failed', 'cancelled', 'outcome_unknown')`) // as the index of these says
+	}
 	if f.BatchID != "" {
-		w.and(`j.batch_id <> '' AND j.batch_id = ?`, f.BatchID) // the index of batches has no others
+		w.batch("j.", f.BatchID, c, f.UserID)
 	}
 	if f.Cursor != "" {
 		before, err := decodeCursor(jobsCursor, f.Cursor)
@@ -84,7 +87,7 @@ func jobsQuery(c auth.Caller, f JobFilter) (string, []any, error) {
 		}
 		w.and(`j.number < ?`, before)
 	}
-	return `SELECT {empty}, ` + jobColumns + ` FROM jobs j LEFT JOIN results r ON r.job_id = j.id` +
+	return `{anew}SELECT {empty}, ` + jobColumns + ` FROM jobs j LEFT JOIN results r ON r.job_id = j.id` +
 		w.sql() + ` ORDER BY j.number DESC` + w.limit(f.Limit+1, 0), w.args, nil
 }
 

@@ -76,7 +76,7 @@ func streamQuery(c auth.Caller, sc Scope, after int64, limit int) (string, []any
 	w.visible(c, "", sc.UserID, sc.JobID != "" || sc.BatchID != "")
 	w.unless(`job_id = ?`, sc.JobID)
 	if sc.BatchID != "" {
-		w.and(`batch_id <> '' AND batch_id = ?`, sc.BatchID) // the index of batches has no others
+		w.batch("", sc.BatchID, c, sc.UserID)
 	}
 	w.and(`position > ?`, after)
 	order := ` ORDER BY position`

@@ -38,6 +38,17 @@ func (w *where) visible(c auth.Caller, of, user string, narrowed bool) {
 	w.unless(column("user_id"), user)
 }
 
+// batch keeps what belongs to a batch of somebody whom c may see. Whose it is, which is the same for all of it, is asked
+// once: a stranger's question does not go through all rows of a large batch to find nothing.
+func (w *where) batch(of, id string, c auth.Caller, user string) {
+	w.and(of+`batch_id <> '' AND `+of+`batch_id = ?`, id) // the index of batches has no others
+	owner := fmt.Sprintf(`(SELECT o.user_id FROM jobs o WHERE o.batch_id <> '' AND o.batch_id = $%d ORDER BY o.number LIMIT 1) = ?`, len(w.args))
+	if !c.Operator || c.UserID != "" {
+		w.and(owner, c.UserID)
+	}
+	w.unless(owner, user)
+}
+
 // unless adds a part when arg is set.
 func (w *where) unless(part, arg string) {
 	if arg != "" {
