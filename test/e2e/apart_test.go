@@ -31,10 +31,10 @@ func usualFleet(t testing.TB) *fleet {
 	return openFleet(t, model, usual(t, model))
 }
 
-// sql asks the fleet's database one question.
-func (f *fleet) sql(t testing.TB, query string, args ...any) (answer string) {
+// sql asks the house's Postgres one question.
+func (h *house) sql(t testing.TB, query string, args ...any) (answer string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), f.database)
+	conn, err := pgx.Connect(t.Context(), h.database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestAnUpBesideAnother(t *testing.T) {
 func TestReadinessOfAFleet(t *testing.T) {
 	server, redis, model := pgtest.New(t), redistest.Start(t), scripted.New(t)
 	database := server.Database(t)
-	f := &fleet{database: database}
+	f := &fleet{house: house{database: database}}
 	migrated(t, database)
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
@@ -296,7 +296,7 @@ func TestAnOlderSchemaEndsTheStart(t *testing.T) {
 func TestANewerSchema(t *testing.T) {
 	database := pgtest.URL(t)
 	migrated(t, database)
-	f := &fleet{database: database}
+	f := &fleet{house: house{database: database}}
 	f.log = &logBuffer{}
 	newer := func() {
 		f.sql(t, `INSERT INTO goose_db_version (version_id, is_applied) SELECT max(version_id) + 1, true FROM goose_db_version RETURNING ''`)

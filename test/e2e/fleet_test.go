@@ -28,13 +28,12 @@ const daytonaKey = "dtn_e2e_0123456789abcdef"
 // fleet is a house of many processes on a real Postgres and a real Redis.
 type fleet struct {
 	house
-	data     string
-	database string
-	vars     []string // of every process
-	daytona  *member
-	apis     []*member
-	workers  []*member
-	begun    time.Time // when all of it was ready
+	data    string
+	vars    []string // of every process
+	daytona *member
+	apis    []*member
+	workers []*member
+	begun   time.Time // when all of it was ready
 }
 
 // openFleet starts two apis, three workers and a local Daytona, and waits until all of them are ready. The house's client
@@ -55,7 +54,7 @@ func openFleet(t testing.TB, model *scripted.Server, vars []string, habits ...ha
 // newFleet prepares a fleet of no process but the local Daytona, on a database whose schema is up to date.
 func newFleet(t testing.TB, model *scripted.Server, vars []string, habits ...habit) *fleet {
 	t.Helper()
-	f := &fleet{database: pgtest.URL(t), data: last(vars, "SANDPIPER_DATA")}
+	f := &fleet{house: house{database: pgtest.URL(t)}, data: last(vars, "SANDPIPER_DATA")}
 	migrated(t, f.database)
 	f.model, f.log = model, &logBuffer{}
 	f.stop = sync.OnceValue(func() error { return f.end(t) })

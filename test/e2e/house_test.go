@@ -45,6 +45,8 @@ type house struct {
 	model *scripted.Server
 	log   *logBuffer   // of all its processes
 	stop  func() error // ends it, in order; the test's end does the same
+
+	database string // its Postgres; "" means that it has a file
 }
 
 // URL is where the house answers.

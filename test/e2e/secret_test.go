@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -54,11 +55,40 @@ func TestTheKeyAppearsNowhere(t *testing.T) {
 	if found := lines(); len(found) > 0 {
 		t.Errorf("command lines show the key: %q", found)
 	}
+	if kept := h.kept(t); strings.Contains(kept, key) {
+		t.Error("the database holds the key")
+	}
 	if err := h.stop(); err != nil {
 		t.Error(err)
 	}
 	grepFiles(t, data, "the data directory", func(path string) bool { return !strings.Contains(path, "/daytona/") })
 }
+
+// kept is everything that a house has in its Postgres; a file is looked at when it is closed.
+func (h *house) kept(t *testing.T) string {
+	t.Helper()
+	if h.database == "" {
+		return ""
+	}
+	var all strings.Builder
+	for table := range strings.FieldsSeq(h.sql(t, `SELECT string_agg(table_name, ' ') FROM information_schema.tables WHERE table_schema = 'public'`)) {
+		rows := h.sql(t, `SELECT coalesce(string_agg(t::text, E'\n'), '') FROM `+table+` t`)
+		all.WriteString(hexText.ReplaceAllStringFunc(rows, func(raw string) string {
+			text, err := hex.DecodeString(raw[3:])
+			if err != nil {
+				t.Errorf("table %s: %v", table, err)
+			}
+			return string(text)
+		}))
+	}
+	if !strings.Contains(all.String(), "print") {
+		t.Errorf("no prompt is in the database:\n%s", tail(all.String(), 2_000))
+	}
+	return all.String()
+}
+
+// hexText is how Postgres writes bytes in a row.
+var hexText = regexp.MustCompile(`\\\\x(?:[0-9a-f]{2})+`)
 
 // grepFiles fails for every file below dir that holds the key and is wanted.
 func grepFiles(t *testing.T, dir, what string, want func(path string) bool) {
@@ -181,7 +211,7 @@ func TestEveryWayOutIsMasked(t *testing.T) {
 			}
 		})
 	}
-	shown := h.log.String() + h.get(t, "/metrics") + h.get(t, "/api/jobs")
+	shown := h.log.String() + h.get(t, "/metrics") + h.get(t, "/api/jobs") + h.kept(t)
 	if err := h.stop(); err != nil {
 		t.Error(err)
 	}
