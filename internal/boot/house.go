@@ -66,6 +66,7 @@ type House struct {
 	name         string // of this worker, on leases
 	pool         *pool.Pool
 	keeper       *pool.Keeper
+	warden       *pool.Warden
 	worker       *worker.Worker
 	sweeper      *dispatch.Sweeper
 	relay        *relay.Relay

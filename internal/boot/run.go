@@ -63,6 +63,9 @@ func (h *House) work(ctx context.Context) error {
 	g.Go(func() error { return h.queue.Consume(ctx, h.cfg.Concurrency, h.worker.Handle) })
 	g.Go(func() error { return h.sweeper.Run(ctx) })
 	g.Go(func() error { return h.keeper.Run(ctx) })
+	if !h.cfg.Noop() { // then there is no platform
+		g.Go(func() error { return h.warden.Run(ctx) })
+	}
 	return g.Wait()
 }
 

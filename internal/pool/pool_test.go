@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 
 // rig is a pool on a real local Daytona and a real store.
 type rig struct {
+	url      string // of the platform's API
 	platform *daytona.Client
 	store    *store.Store
 	pool     *pool.Pool
@@ -54,7 +55,8 @@ func newRig(t *testing.T) rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	platform := daytona.New(daytona.Options{URL: "http://" + ln.Addr().String() + "/api", Key: "k"})
+	url := "http://" + ln.Addr().String() + "/api"
+	platform := daytona.New(daytona.Options{URL: url, Key: "k"})
 	t.Cleanup(func() {
 		platform.Close()
 		if err := errors.Join(server.StopAll(ctx), s.Close()); err != nil {
@@ -65,7 +67,7 @@ func newRig(t *testing.T) rig {
 			t.Error(err)
 		}
 	})
-	r := rig{platform: platform, store: s}
+	r := rig{url: url, platform: platform, store: s}
 	r.pool = r.with(pool.Options{Key: "sk-1"})
 	return r
 }

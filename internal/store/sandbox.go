@@ -106,6 +106,23 @@ func (s *Store) SandboxesToDelete(ctx context.Context, limit int) ([]job.Sandbox
 	return list, wrap(err, "list sandboxes to delete")
 }
 
+// LiveSandboxes lists the sandboxes that are not gone, whoever they belong to, oldest first: those behind the place after.
+// next is the place of the last one; an empty page is the end.
+func (s *Store) LiveSandboxes(ctx context.Context, after int64, limit int) (page []job.Sandbox, next int64, err error) {
+	rows, err := s.reads.query(ctx, `SELECT number, `+sandboxColumns+` FROM sandboxes
+		WHERE number > $1 AND state <> 'gone' ORDER BY number LIMIT $2`, after, limit)
+	page, err = collect(rows, err, func(row scanner) (job.Sandbox, error) { return scanSandbox(behind{row, &next}) })
+	return page, next, wrap(err, "list live sandboxes")
+}
+
+// behind is a row with a number before what is scanned.
+type behind struct {
+	scanner
+	number *int64
+}
+
+func (b behind) Scan(dest ...any) error { return b.scanner.Scan(append([]any{b.number}, dest...)...) }
+
 // SandboxReady keeps that a sandbox was made: Daytona's id of it, and what it was made with, its Snapshot and Fingerprint,
 // as far as made has them. job.ErrSandboxNotFound: there is no such row, or the sandbox was given up meanwhile; then it is
 // kept for deletion under that id.

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ var sandboxFacts = []fact{
 	{"what is to be deleted is listed once it is free", sandboxesToDelete},
 	{"a sandbox that was never made goes with its job", unmadeSandbox},
 	{"a claim can do without a sandbox", noSandbox},
+	{"live sandboxes are listed page by page", liveSandboxes},
 }
 
 // box reads a sandbox, whoever it belongs to.
@@ -356,5 +358,26 @@ func noSandbox(t *testing.T, s *store.Store) {
 	}
 	if err := s.Finish(t.Context(), c.Attempt, Answer("4"), c.Job.LastSeq); err != nil {
 		t.Error(err)
+	}
+}
+
+func liveSandboxes(t *testing.T, s *store.Store) {
+	busy, idle, gone, old := Claimed(t, s), Sandbox(t, s, Bob), Sandbox(t, s, Ann), Sandbox(t, s, Ann)
+	if err := errors.Join(s.SandboxGone(t.Context(), gone.ID, "test"), s.SandboxCleanup(t.Context(), old.ID, "test")); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for after := int64(0); ; {
+		page, next, err := s.LiveSandboxes(t.Context(), after, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		got, after = append(got, page[0].ID+" "+page[0].BusyJob), next
+	}
+	if want := []string{busy.Sandbox.ID + " " + busy.Job.ID, idle.ID + " ", old.ID + " "}; !slices.Equal(got, want) {
+		t.Errorf("live: %q, want %q", got, want)
 	}
 }
