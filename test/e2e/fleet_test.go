@@ -36,7 +36,7 @@ type fleet struct {
 	begun   time.Time // when all of it was ready
 }
 
-// openFleet starts two apis, three workers and a local Daytona, and waits until all of them are ready. The house's client
+// openFleet starts two apis, three workers and a local Daytona, and waits until all of them are at work. The house's client
 // speaks to the second api, its URL is the first one's: what one takes, the other shows.
 func openFleet(t testing.TB, model *scripted.Server, vars []string, habits ...habit) *fleet {
 	t.Helper()
@@ -120,12 +120,15 @@ func (f *fleet) addWorker(t testing.TB) *member {
 	return m
 }
 
-// ready waits until every process is.
+// ready waits until every process has found the database. What else is away may be what a test is about.
 func (f *fleet) ready(t testing.TB) {
 	t.Helper()
 	for _, m := range slices.Concat(f.apis, f.workers) {
 		m.where(t)
-		eventually(t, "ready: "+m.url, func() bool { status, _ := page(t, m.url+"/readyz"); return status == http.StatusOK })
+		eventually(t, "the database is reached by "+m.url, func() bool {
+			_, body := page(t, m.url+"/readyz")
+			return strings.Contains(body, `"database":"ok"`)
+		})
 	}
 	f.begun = time.Now()
 	f.url = f.apis[0].url
