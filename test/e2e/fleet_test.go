@@ -130,7 +130,7 @@ func (f *fleet) ready(t testing.TB) {
 			return strings.Contains(body, `"database":"ok"`)
 		})
 	}
-	f.begun = time.Now()
+	f.begun, f.processes = time.Now(), len(f.apis)+len(f.workers)
 	f.url = f.apis[0].url
 	f.api = client.New(f.apis[len(f.apis)-1].url, client.Options{})
 }

@@ -46,7 +46,8 @@ type house struct {
 	log   *logBuffer   // of all its processes
 	stop  func() error // ends it, in order; the test's end does the same
 
-	database string // its Postgres; "" means that it has a file
+	database  string // its Postgres; "" means that it has a file
+	processes int    // that take or run jobs
 }
 
 // URL is where the house answers.
@@ -153,7 +154,7 @@ func openLocal(t testing.TB, model *scripted.Server, vars []string, local func(*
 			t.Logf("the log of the house:\n%s", tail(log.String(), 12_000))
 		}
 	})
-	return &house{api: client.New(h.URL(), client.Options{}), url: h.URL(), model: model, log: log, stop: stop}
+	return &house{api: client.New(h.URL(), client.Options{}), url: h.URL(), model: model, log: log, stop: stop, processes: 1}
 }
 
 func tail(s string, n int) string {
