@@ -3,9 +3,9 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -189,15 +189,24 @@ func Read(t testing.TB, s *store.Store, id string) job.Job {
 	return j
 }
 
-// Stream reads a stream as store.Stream does, and waits until what is held back is settled.
+// Stream reads a stream as store.Stream does, and waits until what is held back is settled. That is so when the writes
+// end that are at work now, those of other tests on the same server too; after a minute it has failed.
 func Stream(t testing.TB, s *store.Store, c auth.Caller, sc store.Scope, after int64, limit int) ([]job.Event, error) {
 	t.Helper()
+	ctx, stop := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer stop()
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
 	for {
-		events, held, err := s.Stream(context.WithoutCancel(t.Context()), c, sc, after, limit)
+		events, held, err := s.Stream(ctx, c, sc, after, limit)
 		if !held || err != nil {
 			return events, err
 		}
-		runtime.Gosched()
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return events, errors.New("events are held back, and nobody is at work on what comes before them")
+		}
 	}
 }
 
