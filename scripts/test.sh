@@ -32,7 +32,7 @@ else # the end-to-end suite twice: with everything embedded, and on Postgres, Re
 	{
 		code=0
 		run ./... || code=$?
-		run -timeout 20m ./test/e2e -estate fleet || code=$?
+		run -timeout 40m ./test/e2e -estate fleet || code=$?
 		exit "$code"
 	} | bin/testsum
 fi
