@@ -55,11 +55,7 @@ func (h *House) work(ctx context.Context) error {
 	}
 	h.log.InfoContext(ctx, "the worker is at work", "worker", h.name, "slots", h.cfg.Concurrency)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		err := h.worker.Run(ctx)
-		h.handOver(ctx) // others need not wait for the rest of us
-		return err
-	})
+	g.Go(func() error { return h.worker.Run(ctx) }) // it hands over at its end: others need not wait for the rest of us
 	g.Go(func() error { return h.queue.Consume(ctx, h.cfg.Concurrency, h.worker.Handle) })
 	g.Go(func() error { return h.sweeper.Run(ctx) })
 	g.Go(func() error { return h.keeper.Run(ctx) })
@@ -67,19 +63,6 @@ func (h *House) work(ctx context.Context) error {
 		g.Go(func() error { return h.warden.Run(ctx) })
 	}
 	return g.Wait()
-}
-
-// handOver gives back what this worker holds, when no attempt of it is at work any more. What cannot be given back lapses by
-// itself, a little later, so an error ends nothing.
-func (h *House) handOver(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease)
-	defer cancel()
-	jobs, err := h.store.HandOver(ctx, h.name)
-	if err != nil {
-		h.log.WarnContext(ctx, "leases are not given back: they lapse", "err", err)
-		return
-	}
-	h.log.InfoContext(ctx, "the worker has stopped", "worker", h.name, "handedOver", jobs)
 }
 
 // Left says what goes on after a house was left.

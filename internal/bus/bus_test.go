@@ -156,11 +156,28 @@ func TestEveryFieldOfNewsTravels(t *testing.T) {
 	subscribed(t, r, 2)
 	there := settled(t, b)
 	want := job.News{
-		Tenant: "t", UserID: "u", JobID: "j", BatchID: "b", Seq: 3, Ended: true, Cancel: true, Sandbox: "s", Position: 9,
+		Tenant: "t", UserID: "u", JobID: "j", BatchID: "b", Seq: 3, Ended: true, Cancel: true, Sandbox: "s", Position: 9, Released: true,
 	}
 	a.Publish(t.Context(), want)
 	if got := nextReal(t, there); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestWhatWasToldBeforeTheEndGoesOut(t *testing.T) {
+	r := miniredis.RunT(t)
+	news := listening(t, r.Addr())
+	for range 20 { // select chooses by chance
+		b := bus.New(client(t, r.Addr(), true), bus.Options{Patience: time.Minute})
+		b.Publish(t.Context(), job.News{Released: true})
+		ended, stop := context.WithCancel(t.Context())
+		stop()
+		if err := b.Run(ended); err != nil {
+			t.Fatal(err)
+		}
+		if n := nextReal(t, news); !n.Released {
+			t.Fatalf("heard %+v", n)
+		}
 	}
 }
 

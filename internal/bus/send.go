@@ -17,11 +17,15 @@ type letter struct {
 	job.News
 }
 
-// send passes on what Publish left, many at a time, until ctx ends.
+// send passes on what Publish left, many at a time, until ctx ends. What was told before that goes out: a process that
+// leaves tells the others what it leaves to them.
 func (b *Bus) send(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			if rest := b.more(nil); len(rest) > 0 {
+				b.pass(ctx, rest)
+			}
 			return
 		case n := <-b.out:
 			b.pass(ctx, b.more([]job.News{n}))
@@ -42,9 +46,10 @@ func (b *Bus) more(news []job.News) []job.News {
 	return news
 }
 
-// pass publishes news, after a zero one if any was dropped before. A lost reply means that the others hear it twice.
+// pass publishes news, after a zero one if any was dropped before. A lost reply means that the others hear it twice. It
+// has its own limit, and the end of ctx does not cut it short.
 func (b *Bus) pass(ctx context.Context, news []job.News) {
-	ctx, stop := context.WithTimeout(ctx, b.o.Patience)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), b.o.Patience)
 	defer stop()
 	again := b.missed.Swap(false)
 	_, err := b.client.Pipelined(ctx, func(p redis.Pipeliner) error {

@@ -25,6 +25,10 @@ func (s *Sweeper) Run(ctx context.Context) error {
 
 // rest returns when the next turn is due.
 func (s *Sweeper) rest(ctx context.Context, tick <-chan time.Time) {
+	if s.more {
+		s.gather(ctx)
+		return
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -32,6 +36,9 @@ func (s *Sweeper) rest(ctx context.Context, tick <-chan time.Time) {
 		case <-tick:
 			return
 		case n := <-s.o.Wake:
+			if n.Released {
+				return
+			}
 			if !n.Ended || !s.mine && !s.away {
 				continue // nothing for this process to move
 			}
@@ -41,7 +48,7 @@ func (s *Sweeper) rest(ctx context.Context, tick <-chan time.Time) {
 	}
 }
 
-// gather lets more jobs end, for one turn serves them all.
+// gather lets more jobs end, or others choose theirs: one turn serves all that came meanwhile.
 func (s *Sweeper) gather(ctx context.Context) {
 	t := time.NewTimer(soon)
 	defer t.Stop()

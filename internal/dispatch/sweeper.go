@@ -16,7 +16,8 @@ type overdue interface {
 	// Overdue lists jobs that have no hint, and those whose hint is older than age.
 	Overdue(ctx context.Context, age time.Duration, limit int) ([]job.Hint, error)
 	Due(ctx context.Context, limit int) ([]job.Hint, error)
-	Lapsed(ctx context.Context, limit int) ([]string, error)
+	Lapsed(ctx context.Context, limit int) ([]string, error)   // running jobs that nobody holds any more
+	Released(ctx context.Context, limit int) ([]string, error) // those of them that were given back
 	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
 }
 
@@ -29,6 +30,7 @@ type hints interface {
 // taker is a worker that may have a free slot. Offer returns at once; false means that no slot is free.
 type taker interface {
 	Offer(jobID string, takeOver bool) bool
+	Slots() (used, total int)
 }
 
 // SweeperOptions are what a sweeper may be told. Zero values are good defaults.
@@ -37,8 +39,8 @@ type SweeperOptions struct {
 	Batch       int           // jobs of each kind in one turn; 0 means 200
 	Lease       time.Duration // how long a worker's lease lasts; 0 means 5 s
 	TrustLeases bool          // the leases in the database are true at the start: nobody else can hold one
-	// Wake brings news (bus.Listen). When a job has ended, another may wait for its sandbox or its slot, and the next turn
-	// comes soon instead of at its time. nil means that it comes at its time.
+	// Wake brings news (bus.Listen). When a worker has given back its jobs the next turn comes at once; when a job has ended,
+	// another may wait for its sandbox or its slot, and it comes soon. nil means that it comes at its time.
 	Wake   <-chan job.News
 	Holder string           // who turns, for the turn that the whole fleet takes once; "" means a new word
 	Now    func() time.Time // nil means time.Now
@@ -54,6 +56,7 @@ type Sweeper struct {
 	contact contact
 	mine    bool // this process held the fleet's turn when it was last asked
 	away    bool // Redis did not answer in the last turn
+	more    bool // the last turn left jobs to others for which this worker has slots
 }
 
 // NewSweeper makes a sweeper for one worker process.
@@ -79,25 +82,6 @@ func (s *Sweeper) Turn(ctx context.Context) (int, error) {
 		s.contact.lose()
 	}
 	return taken + moved, err
-}
-
-// takeOver offers jobs whose worker has not been heard of for a lease. After an outage of the database every lease has
-// lapsed and every worker lives, so it waits until they all have had the time to say so.
-func (s *Sweeper) takeOver(ctx context.Context) (int, error) {
-	ids, err := s.jobs.Lapsed(ctx, s.o.Batch)
-	if err != nil {
-		return 0, fmt.Errorf("look for lapsed leases: %w", err)
-	}
-	s.contact.answered(s.o.Now())
-	if !s.contact.long() {
-		return 0, nil
-	}
-	for n, id := range ids {
-		if !s.worker.Offer(id, true) {
-			return n, nil
-		}
-	}
-	return len(ids), nil
 }
 
 // move brings queued jobs on: by a new hint, or by hand while Redis is away.

@@ -164,6 +164,7 @@ type News struct {
 	Cancel   bool   `json:"c,omitempty"` // somebody asked to cancel the job
 	Sandbox  string `json:"x,omitempty"` // a sandbox changed, or waits to be made
 	Position int64  `json:"p,omitempty"` // stream position of the newest event
+	Released bool   `json:"r,omitempty"` // a worker has given back the jobs that it held: others take them up
 }
 
 // Hint says that a job is due. It is never the truth: a claim decides.

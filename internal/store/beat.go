@@ -50,8 +50,8 @@ func pairs(attempts []job.Attempt) (string, error) {
 	return string(raw), err
 }
 
-// mine are the leases of a worker's attempts.
-const mine = `SELECT job_id FROM leases WHERE worker = $1 AND (job_id, attempt) IN ({pairs}$2{/})`
+// mine are the leases of a worker's attempts. One that was given back is nobody's.
+const mine = `SELECT job_id FROM leases WHERE worker = $1 AND expires_at <> 0 AND (job_id, attempt) IN ({pairs}$2{/})`
 
 const extend = `UPDATE leases SET expires_at = {now} + $3 WHERE job_id IN (` + mine + ` {skip})
 	RETURNING job_id, (SELECT cancel_requested FROM jobs WHERE id = leases.job_id)`
@@ -94,7 +94,7 @@ func (t *tx) extend(ctx context.Context, worker string, held []job.Attempt, leas
 func (s *Store) VoidLeases(ctx context.Context) (int, error) {
 	var n int64
 	err := s.write(ctx, nil, func(ctx context.Context, t *tx) (err error) {
-		n, err = t.exec(ctx, `UPDATE leases SET expires_at = 0`)
+		n, err = t.exec(ctx, `UPDATE leases SET expires_at = CASE WHEN expires_at = 0 THEN 0 ELSE 1 END`) // 0 is "released"
 		return err
 	})
 	if err != nil {

@@ -59,8 +59,7 @@ func (t *tx) claim(ctx context.Context, q Claim) (Claimed, error) {
 	}
 	e := job.Event{Type: job.EventState, State: job.Running, Attempt: h.attempt + 1}
 	if q.TakeOver {
-		e.Reason = "lease lapsed"
-		err = t.lapsed(ctx, h)
+		e.Reason, err = t.abandoned(ctx, h)
 	} else {
 		err = t.takeSandbox(ctx, &h, q.Fresh)
 	}
@@ -138,17 +137,22 @@ func (t *tx) take(ctx context.Context, h *head, j *job.Job, q Claim, e job.Event
 	return nil
 }
 
-// lapsed is job.ErrNotClaimable unless the job is running and nobody's lease holds it.
-func (t *tx) lapsed(ctx context.Context, h head) error {
+// abandoned is job.ErrNotClaimable unless the job is running and nobody's lease holds it. It says how that came.
+func (t *tx) abandoned(ctx context.Context, h head) (why string, err error) {
 	if h.state != job.Running {
-		return job.ErrNotClaimable
+		return "", job.ErrNotClaimable
 	}
-	var held bool
-	err := t.row(ctx, `SELECT EXISTS (SELECT 1 FROM leases WHERE job_id = $1 AND expires_at > {now})`, h.id).Scan(&held)
-	if err == nil && held {
-		err = job.ErrNotClaimable
+	var held, released bool
+	err = t.row(ctx, `SELECT expires_at > {now}, expires_at = 0 FROM leases WHERE job_id = $1`, h.id).Scan(&held, &released)
+	switch {
+	case err != nil && !noRows(err):
+		return "", err
+	case held:
+		return "", job.ErrNotClaimable
+	case released:
+		return "handed over", nil
 	}
-	return err
+	return "lease lapsed", nil
 }
 
 // takeSandbox finds the sandbox of a queued, due job and makes it busy with it. It sets h.sandboxID.

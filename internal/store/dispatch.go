@@ -113,13 +113,3 @@ func (s *Store) renew(ctx context.Context, found []job.Hint) (given []job.Hint, 
 	}
 	return given, err
 }
-
-// lapsed needs no look at the jobs: the lease of a job goes when it is not running any more.
-const lapsed = `SELECT job_id FROM leases WHERE expires_at <= {now} ORDER BY expires_at LIMIT $1`
-
-// Lapsed lists running jobs that nobody holds any more, the longest abandoned first.
-func (s *Store) Lapsed(ctx context.Context, limit int) ([]string, error) {
-	rows, err := s.reads.query(ctx, lapsed, limit)
-	ids, err := collect(rows, err, func(row scanner) (id string, err error) { return id, row.Scan(&id) })
-	return ids, wrap(err, "list lapsed jobs")
-}

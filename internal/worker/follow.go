@@ -33,7 +33,7 @@ func (a *attempt) follow(ctx, final context.Context, left time.Duration) (decisi
 	limited, stop := context.WithTimeoutCause(ctx, left, errDeadline)
 	defer stop()
 	r := a.reader()
-	ending, err := r.read(limited)
+	ending, err := r.read(limited, final)
 	cause := context.Cause(limited)
 	switch {
 	case err == nil:
@@ -45,13 +45,14 @@ func (a *attempt) follow(ctx, final context.Context, left time.Duration) (decisi
 	}
 }
 
-// read follows until the run is over and everything it printed is committed.
-func (r *reader) read(ctx context.Context) (claude.Ending, error) {
+// read follows until the run is over and everything it printed is committed. ctx says how long to wait for more; what
+// was read is committed whatever became of ctx, while final lasts.
+func (r *reader) read(ctx, final context.Context) (claude.Ending, error) {
 	silent := time.Now()
 	for wait := 100 * time.Millisecond; ; {
 		chunk, err := run.Follow(ctx, r.a.box, r.a.run.ID, r.next, r.a.w.o.Poll)
 		switch {
-		case ctx.Err() != nil:
+		case err != nil && ctx.Err() != nil:
 			return claude.Ending{}, context.Cause(ctx)
 		case err != nil && (errors.Is(err, daytona.ErrNotFound) || time.Since(silent) > patience || !r.a.mayHeal(ctx, err)):
 			return claude.Ending{}, unanswered{err}
@@ -64,7 +65,7 @@ func (r *reader) read(ctx context.Context) (claude.Ending, error) {
 			continue
 		}
 		silent, wait = time.Now(), 100*time.Millisecond
-		if err := r.take(ctx, chunk); err != nil {
+		if err := r.take(final, chunk); err != nil {
 			return claude.Ending{}, err
 		}
 		if chunk.Ended || chunk.Gone {
@@ -138,7 +139,7 @@ func (r *reader) stopped(ctx context.Context, cause error) (decision, error) {
 	if err := r.stop(ctx); err != nil {
 		return decision{}, err
 	}
-	ending, err := r.read(ctx)
+	ending, err := r.read(ctx, ctx)
 	if err != nil {
 		return decision{}, err
 	}

@@ -10,8 +10,9 @@ import (
 
 // held knows the attempts that this worker is at work on.
 type held struct {
-	mu   sync.Mutex
-	byID map[string]*hold // by job id
+	mu      sync.Mutex
+	byID    map[string]*hold // by job id
+	offered map[string]bool  // jobs that were offered and whose claim is not decided
 }
 
 type hold struct {
@@ -20,7 +21,25 @@ type hold struct {
 	beat    time.Time // when the newest beat that went through was begun
 }
 
-func newHeld() *held { return &held{byID: map[string]*hold{}} }
+func newHeld() *held { return &held{byID: map[string]*hold{}, offered: map[string]bool{}} }
+
+// offer notes a job that is to be claimed. It is false when that is so already.
+func (h *held) offer(jobID string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.offered[jobID] {
+		return false
+	}
+	h.offered[jobID] = true
+	return true
+}
+
+// decided notes that the claim of an offered job has come to an end, whatever became of it.
+func (h *held) decided(jobID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.offered, jobID)
+}
 
 func (h *held) add(a job.Attempt, stop context.CancelCauseFunc, began time.Time) {
 	h.mu.Lock()

@@ -19,6 +19,7 @@ import (
 type rows interface {
 	Claim(ctx context.Context, q store.Claim) (store.Claimed, error)
 	Beat(ctx context.Context, worker string, held []job.Attempt, lease time.Duration) (store.Beat, error)
+	HandOver(ctx context.Context, worker string) (int, error)
 	Append(ctx context.Context, a job.Attempt, b store.Batch) (int64, error)
 	Intend(ctx context.Context, a job.Attempt, r job.Run) error
 	MarkLaunched(ctx context.Context, a job.Attempt, runID string) error
@@ -48,7 +49,7 @@ type Options struct {
 	Lease    time.Duration // how long a claim holds without a beat; 0 means 5 s
 	Beat     time.Duration // 0 means 1 s
 	Grace    time.Duration // between TERM and KILL; 0 means 3 s
-	Farewell time.Duration // how long an attempt may take to end what it is ending when we drain; 0 means 1 s
+	Farewell time.Duration // how long an attempt may take to end what it is ending when we drain; 0 means 500 ms
 	Poll     time.Duration // one long poll of a run's output; 0 means 20 s
 	MaxTries int           // launches charged to a job before it fails; 0 means 3
 	Backoff  time.Duration // at most so long before the second try, doubled each time; 0 means 2 s
@@ -75,7 +76,7 @@ func (o Options) withDefaults() Options {
 	o.Lease = cmp.Or(o.Lease, 5*time.Second)
 	o.Beat = cmp.Or(o.Beat, time.Second)
 	o.Grace = cmp.Or(o.Grace, 3*time.Second)
-	o.Farewell = cmp.Or(o.Farewell, time.Second)
+	o.Farewell = cmp.Or(o.Farewell, 500*time.Millisecond)
 	o.Poll = cmp.Or(o.Poll, 20*time.Second)
 	o.MaxTries = cmp.Or(o.MaxTries, 3)
 	o.Backoff = cmp.Or(o.Backoff, 2*time.Second)
@@ -137,19 +138,24 @@ func (w *Worker) Handle(ctx context.Context, jobID string) {
 }
 
 // Offer hands over a job that nobody pushed: one that is due while Redis is away, or one whose lease lapsed. It
-// returns at once; false means that there is no free slot.
+// returns at once; false means that there is no free slot. One that is offered again before it was claimed takes no
+// second slot.
 func (w *Worker) Offer(jobID string, takeOver bool) bool {
+	if !w.held.offer(jobID) {
+		return true
+	}
 	select {
 	case w.slots <- struct{}{}:
 		w.offers <- offer{jobID, takeOver} // never blocks: one place for each slot
 		return true
 	default:
+		w.held.decided(jobID)
 		return false
 	}
 }
 
 // Run holds the leases of all attempts and starts those that were offered. When ctx ends it leaves the runs as
-// they are and returns when no attempt is at work any more.
+// they are, gives all jobs back for other workers, and returns when no attempt is at work any more.
 func (w *Worker) Run(ctx context.Context) error {
 	tick := time.NewTicker(w.o.Beat)
 	defer tick.Stop()
@@ -165,27 +171,6 @@ func (w *Worker) Run(ctx context.Context) error {
 			}
 		case <-ctx.Done():
 			return w.drain(tick)
-		}
-	}
-}
-
-// drain keeps the leases until the last attempt has let go: one that is just ending its run may take a moment.
-func (w *Worker) drain(tick *time.Ticker) error {
-	idle := make(chan struct{})
-	go func() {
-		for range cap(w.slots) {
-			w.slots <- struct{}{}
-		}
-		close(idle)
-	}()
-	for {
-		select {
-		case <-idle:
-			return nil // and nothing can start any more
-		case <-w.offers:
-			<-w.slots
-		case <-tick.C:
-			w.turn(context.Background())
 		}
 	}
 }
@@ -235,6 +220,7 @@ func (w *Worker) work(drain context.Context, o offer) {
 
 	began := time.Now()
 	c, err := w.claim(ctx, o)
+	w.held.decided(o.jobID)
 	if err != nil {
 		if !errors.Is(err, job.ErrNotClaimable) && !errors.Is(err, job.ErrNotFound) && ctx.Err() == nil {
 			w.o.Log.ErrorContext(ctx, "claim failed", "jobId", o.jobID, "err", err)
@@ -243,6 +229,9 @@ func (w *Worker) work(drain context.Context, o offer) {
 	}
 	w.held.add(c.Attempt, stop, began)
 	defer w.held.remove(c.Attempt)
+	if c.Job.CancelRequested { // of an attempt before this one
+		stop(errCancelled)
+	}
 	newAttempt(w, c).work(ctx, final)
 }
 

@@ -12,6 +12,7 @@ import (
 var houseFacts = []fact{
 	{"a turn is held by one at a time", holdTurn},
 	{"what a worker hands over is free at once, and nobody else's", handOver},
+	{"a job that was handed over is told from one whose worker was silent", releasedOrLapsed},
 	{"the installation has one id", installation},
 	{"the current snapshot can be changed", snapshot},
 	{"a store that is closed says so", closed},
@@ -42,7 +43,7 @@ func holdTurn(t *testing.T, s *store.Store) {
 
 func handOver(t *testing.T, s *store.Store) {
 	mine, other := ClaimOf(Queued(t, s).ID), ClaimOf(Queued(t, s).ID)
-	mine.Worker, other.Worker, mine.Lease, other.Lease = "a", "b", time.Hour, time.Hour
+	mine.Worker, other.Worker = "a", "b"
 	claim(t, s, mine)
 	claim(t, s, other)
 	for turn, holder := range map[string]string{"sweep": "a", "keep": "b"} {
@@ -57,9 +58,14 @@ func handOver(t *testing.T, s *store.Store) {
 	if got, err := s.SandboxesToCreate(t.Context(), "a", time.Hour, 8); err != nil || len(got) != 1 {
 		t.Fatal(got, err)
 	}
-	if n, err := s.HandOver(t.Context(), "a"); err != nil || n != 1 {
-		t.Errorf("%d jobs handed over, %v; want one", n, err)
+	told := listen(s)
+	for _, want := range []int{1, 1, 0} { // again is fine; a worker that holds nothing tells nobody
+		worker := map[int]string{1: "a", 0: "nobody"}[want]
+		if n, err := s.HandOver(t.Context(), worker); err != nil || n != want {
+			t.Errorf("%d jobs of %s handed over, %v; want %d", n, worker, err, want)
+		}
 	}
+	same(t, "news", told.all(), []job.News{{Released: true}, {Released: true}})
 	if ids, err := s.Lapsed(t.Context(), 10); err != nil || len(ids) != 1 || ids[0] != mine.JobID {
 		t.Errorf("lapsed: %v, %v; want %s", ids, err, mine.JobID)
 	}
@@ -70,6 +76,39 @@ func handOver(t *testing.T, s *store.Store) {
 	}
 	if got, err := s.SandboxesToCreate(t.Context(), "c", time.Hour, 8); err != nil || len(got) != 1 || got[0].ID != asked.ID {
 		t.Errorf("to create: %+v, %v; want %s", got, err, asked.ID)
+	}
+}
+
+// releasedOrLapsed: the one may be taken by anybody at once, the other by who is sure that it is not the database that
+// was silent. A beat that comes late does not take back what was given.
+func releasedOrLapsed(t *testing.T, s *store.Store) {
+	given, silent := ClaimOf(Queued(t, s).ID), Claimed(t, s)
+	given.Worker = "going"
+	old := claim(t, s, given)
+	Expire(t, s, silent.Attempt)
+	if _, err := s.HandOver(t.Context(), "going"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.Beat(t.Context(), "going", []job.Attempt{old.Attempt}, Lease); err != nil || len(b.Lost) != 1 {
+		t.Errorf("a beat for what was given back: %+v, %v; want it lost", b, err)
+	}
+	ids, err := s.Released(t.Context(), 10)
+	same(t, "released", ids, []string{given.JobID})
+	all, err2 := s.Lapsed(t.Context(), 10)
+	same(t, "lapsed", all, []string{given.JobID, silent.Job.ID})
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.VoidLeases(t.Context()); err != nil || n != 2 {
+		t.Errorf("voided %d, %v; want both", n, err)
+	}
+	for id, why := range map[string]string{given.JobID: "handed over", silent.Job.ID: "lease lapsed"} {
+		q := ClaimOf(id)
+		q.TakeOver = true
+		claim(t, s, q)
+		if all := Events(t, s, id); all[len(all)-1].Reason != why || all[len(all)-1].Attempt != 2 {
+			t.Errorf("the last event is %+v, want attempt 2 because %q", all[len(all)-1], why)
+		}
 	}
 }
 

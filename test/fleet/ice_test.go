@@ -1,0 +1,154 @@
+package fleet
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"sandpiper/internal/job"
+	"sandpiper/internal/store"
+)
+
+// ice freezes a worker as SIGSTOP does: whatever it asks of the database or the platform does not leave, and no answer
+// reaches it, until it thaws. A process that is stopped does not notice that a context has ended either.
+type ice struct {
+	mu   sync.Mutex
+	held chan struct{} // closed when it thaws; nil while it flows
+	// before is asked for each request to the platform, before it leaves; a test may freeze there. May be nil.
+	before func(r *http.Request)
+}
+
+func (i *ice) freeze() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.held == nil {
+		i.held = make(chan struct{})
+	}
+}
+
+func (i *ice) thaw() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.held != nil {
+		close(i.held)
+		i.held = nil
+	}
+}
+
+// pass waits while it is frozen.
+func (i *ice) pass() {
+	i.mu.Lock()
+	held := i.held
+	i.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+}
+
+func (i *ice) watch(before func(r *http.Request)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.before = before
+}
+
+// line is a way to the platform that freezes. Its requests end with the worker's only on the worker's side: one that has
+// left arrives.
+func (i *ice) line(t testing.TB, to string) string {
+	t.Helper()
+	target, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	proxy.ModifyResponse = func(*http.Response) error { i.pass(); return nil }
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		i.mu.Lock()
+		before := i.before
+		i.mu.Unlock()
+		if before != nil {
+			before(r)
+		}
+		i.pass()
+		proxy.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
+	}))
+	t.Cleanup(func() {
+		web.CloseClientConnections()
+		web.Close()
+		if tr, ok := http.DefaultTransport.(*http.Transport); ok {
+			tr.CloseIdleConnections()
+		}
+	})
+	return web.URL
+}
+
+// frozen is a store as a worker sees it that may be frozen.
+type frozen struct {
+	*store.Store
+	ice *ice
+}
+
+func (f frozen) Claim(ctx context.Context, q store.Claim) (store.Claimed, error) {
+	f.ice.pass()
+	defer f.ice.pass()
+	return f.Store.Claim(ctx, q)
+}
+
+func (f frozen) Beat(ctx context.Context, worker string, held []job.Attempt, lease time.Duration) (store.Beat, error) {
+	f.ice.pass()
+	defer f.ice.pass()
+	return f.Store.Beat(ctx, worker, held, lease)
+}
+
+func (f frozen) Append(ctx context.Context, a job.Attempt, b store.Batch) (int64, error) {
+	f.ice.pass()
+	defer f.ice.pass()
+	return f.Store.Append(ctx, a, b)
+}
+
+func (f frozen) Intend(ctx context.Context, a job.Attempt, r job.Run) error {
+	f.ice.pass()
+	defer f.ice.pass()
+	return f.Store.Intend(ctx, a, r)
+}
+
+func (f frozen) MarkLaunched(ctx context.Context, a job.Attempt, runID string) error {
+	f.ice.pass()
+	defer f.ice.pass()
+	return f.Store.MarkLaunched(ctx, a, runID)
+}
+
+func (f frozen) Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q store.Requeue) error {
+	f.ice.pass()
+	defer f.ice.pass()
+	return f.Store.Requeue(ctx, a, afterSeq, q)
+}
+
+func (f frozen) Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error {
+	f.ice.pass()
+	defer f.ice.pass()
+	return f.Store.Finish(ctx, a, o, afterSeq)
+}
+
+func (f frozen) Lapsed(ctx context.Context, limit int) ([]string, error) {
+	f.ice.pass()
+	defer f.ice.pass()
+	return f.Store.Lapsed(ctx, limit)
+}
+
+func (f frozen) Released(ctx context.Context, limit int) ([]string, error) {
+	f.ice.pass()
+	defer f.ice.pass()
+	return f.Store.Released(ctx, limit)
+}
+
+func (f frozen) HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error) {
+	f.ice.pass()
+	defer f.ice.pass()
+	return f.Store.HoldTurn(ctx, turn, holder, d)
+}
