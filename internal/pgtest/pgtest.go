@@ -122,7 +122,7 @@ func (s *Server) init() error {
 			return err
 		}
 	}
-	initdb, err := program("initdb")
+	initdb, err := Program("initdb")
 	if err != nil {
 		return err
 	}
@@ -152,8 +152,8 @@ func owner() (*syscall.Credential, error) {
 	return nil, errors.New("there is no user that could run it")
 }
 
-// program finds a program of the server, which Debian keeps out of the PATH.
-func program(name string) (string, error) {
+// Program finds a program of the server, which Debian keeps out of the PATH.
+func Program(name string) (string, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	if len(found) > 0 {
 		slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
@@ -173,7 +173,7 @@ func version(path string) int {
 
 // Start starts a server that was stopped, on the same port, and waits until it answers.
 func (s *Server) Start() error {
-	postgres, err := program("postgres")
+	postgres, err := Program("postgres")
 	if err != nil {
 		return err
 	}
@@ -331,7 +331,12 @@ func (s *Server) database(t testing.TB, template string) string {
 }
 
 func (s *Server) exec(ctx context.Context, query string) error {
-	conn, err := pgx.Connect(ctx, s.url("postgres"))
+	return Exec(ctx, s.url("postgres"), query)
+}
+
+// Exec runs SQL in the database at url, over a connection of its own.
+func Exec(ctx context.Context, url, query string) error {
+	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,20 @@ type Fixture struct {
 
 // Run runs the whole suite. Each fact gets a new store.
 func Run(t *testing.T, f Fixture) {
-	for _, part := range [][]fact{
+	run(t, f, [][]fact{
 		submitFacts, claimFacts, fenceFacts, appendFacts, finishFacts, cancelFacts,
 		sandboxFacts, dispatchFacts, readFacts, newsFacts, houseFacts, racingFacts, randomFacts, conversationFacts,
-	} {
+	})
+	t.Run("what was committed is there after a new start", func(t *testing.T) { reopenKeeps(t, f) })
+}
+
+// RunCore runs what a job is made of: its submission, claims, appends and end.
+func RunCore(t *testing.T, f Fixture) {
+	run(t, f, [][]fact{submitFacts, claimFacts, appendFacts, finishFacts})
+}
+
+func run(t *testing.T, f Fixture, parts [][]fact) {
+	for _, part := range parts {
 		for _, tc := range part {
 			t.Run(tc.name, func(t *testing.T) {
 				t.Parallel() // most of the time goes by in waiting for the disk
@@ -25,7 +35,6 @@ func Run(t *testing.T, f Fixture) {
 			})
 		}
 	}
-	t.Run("what was committed is there after a new start", func(t *testing.T) { reopenKeeps(t, f) })
 }
 
 // fact is one promise of the store and what breaks it.
