@@ -26,9 +26,17 @@ type Submit struct {
 	ConversationID string `json:"conversationId,omitempty"` // of an earlier job: go on with that conversation
 	Continue       bool   `json:"continue,omitempty"`       // go on with the newest conversation in SandboxID
 
+	Retry *Retry `json:"retry,omitempty"` // nil means up to three launches, and none after one that was paid
+
 	// IdempotencyKey makes repeating a submission harmless: the same key with the same body gives the same job.
 	// When it is empty, Submit makes one for this call, so that its own repeats are harmless too.
 	IdempotencyKey string `json:"-"`
+}
+
+// Retry says how often a job may be launched by itself, and whether also when that is paid again.
+type Retry struct {
+	MaxAttempts int  `json:"maxAttempts,omitempty"` // 1 to 10; 3 by default
+	AfterSpend  bool `json:"afterSpend,omitempty"`  // again also when a failed try was paid, in part or whole
 }
 
 // State says where a job is on its way.
@@ -67,6 +75,8 @@ type Job struct {
 	TimeoutSeconds int               `json:"timeoutSeconds"`
 	Priority       string            `json:"priority"`
 	Metadata       map[string]string `json:"metadata"`
+
+	Retry Retry `json:"retry"`
 
 	CancelRequested bool   `json:"cancelRequested"`
 	WaitingFor      string `json:"waitingFor"` // why a queued job is not started yet

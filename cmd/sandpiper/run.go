@@ -10,12 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sandpiper/client"
 	"sandpiper/internal/cli"
 )
 
 func runCommand() *cobra.Command {
 	var api string
 	var timeout time.Duration
+	var retry client.Retry
 	var r cli.Run
 	cmd := &cobra.Command{
 		Use:   "run [PROMPT | -]",
@@ -53,6 +55,9 @@ running: sandpiper jobs finds it again, and sandpiper job -f goes on watching.`,
 			if r.Job.TimeoutSeconds, err = wholeSeconds(timeout); err != nil {
 				return err
 			}
+			if retry != (client.Retry{}) {
+				r.Job.Retry = &retry
+			}
 			if r.API, err = connect(api, r.Job.UserID); err != nil {
 				return err
 			}
@@ -69,6 +74,8 @@ running: sandpiper jobs finds it again, and sandpiper job -f goes on watching.`,
 	flags.DurationVar(&timeout, "timeout", 0, "how long it may run, such as 90s or 2h (default: the API's, one hour)")
 	flags.StringVar(&r.Job.OutputFormat, "output-format", "", `"text", or "json" for the command's own result object (default "text")`)
 	flags.StringVar(&r.Job.Priority, "priority", "", `"interactive", "default" or "bulk" (default "interactive")`)
+	flags.IntVar(&retry.MaxAttempts, "max-attempts", 0, "how often it may be launched while failures cost nothing, 1 to 10 (default: the API's, 3)")
+	flags.BoolVar(&retry.AfterSpend, "after-spend", false, "launch it again also when a failed try was paid: it may be paid several times")
 	flags.BoolVar(&r.Job.Stream, "stream", false, "show the text while it is written; on stdout only if that is a terminal")
 	flags.BoolVar(&r.JSON, "json", false, "print the whole job as JSON instead of its answer")
 	return cmd

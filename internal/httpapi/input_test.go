@@ -158,7 +158,7 @@ func TestOptionsThatAreNotThereYetAreRefusedByName(t *testing.T) {
 	h := newHouse(t)
 	for _, name := range []string{
 		"runAfter", "maxBudgetUsd", "jsonSchema", "mcpServers", "env", "files",
-		"artifacts", "repo", "webhookUrl", "retry",
+		"artifacts", "repo", "webhookUrl",
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := h.post("/api/knowledge/process", with(`"`+name+`":false`))

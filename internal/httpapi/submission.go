@@ -17,7 +17,7 @@ import (
 // without what was asked for would be worse than none.
 var notYet = []string{
 	"runAfter", "maxBudgetUsd", "jsonSchema", "mcpServers",
-	"env", "files", "artifacts", "repo", "webhookUrl", "retry",
+	"env", "files", "artifacts", "repo", "webhookUrl",
 }
 
 // unavailable is the fault of a field in notYet.

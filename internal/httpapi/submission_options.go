@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +26,35 @@ func (o *object) options(spec *job.Spec) {
 	o.notEmpty("conversationId", spec.ConversationID, "must not be empty; leave it out to begin a conversation")
 	spec.AllowedTools = o.tools("allowedTools")
 	spec.DisallowedTools = o.tools("disallowedTools")
+	spec.Retry = o.retry("retry")
+}
+
+// retry takes how often a job may be launched. What it leaves out has its default, and what it does not know is a fault:
+// a misspelt limit would be none.
+func (o *object) retry(name string) (r job.Retry) {
+	raw := o.take(name)
+	if raw == nil {
+		return r
+	}
+	in := &object{bad: map[string]bool{}, taken: map[string]bool{}}
+	if json.Unmarshal(raw, &in.raw) != nil || in.raw == nil {
+		o.fail(name, "must be an object with maxAttempts, afterSpend or both")
+		return r
+	}
+	if r.MaxAttempts = job.DefaultMaxAttempts; in.has("maxAttempts") {
+		r.MaxAttempts = int(min(max(in.whole("maxAttempts"), -1), job.MostAttempts+1))
+	}
+	r.AfterSpend = in.flag("afterSpend")
+	for _, field := range slices.Sorted(maps.Keys(in.raw)) {
+		if !in.taken[field] {
+			in.fail(field, "is not a known field")
+		}
+	}
+	for _, f := range faultsOf(errors.Join(in.faults...)) {
+		o.bad[name] = true
+		o.add(job.FieldError{Pointer: "/" + name + f.Pointer, Must: f.Detail})
+	}
+	return r
 }
 
 // tools takes a list of tools, each of which must be one that the policy has: a caller may narrow the policy and never

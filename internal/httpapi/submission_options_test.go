@@ -13,6 +13,15 @@ import (
 func init() {
 	list := func(n int, entry string) string { return "[" + strings.Repeat(entry+",", n-1) + entry + "]" }
 	maps.Copy(badBodies, map[string]bad{
+		"a retry that is a number":               invalid(with(`"retry":3`), "/retry"),
+		"a retry that is null":                   invalid(with(`"retry":null`), "/retry"),
+		"a retry that is a list":                 invalid(with(`"retry":[3]`), "/retry"),
+		"no launch at all":                       invalid(with(`"retry":{"maxAttempts":0}`), "/retry/maxAttempts"),
+		"launches over the limit":                invalid(with(`"retry":{"maxAttempts":11}`), "/retry/maxAttempts"),
+		"launches that overflow":                 invalid(with(`"retry":{"maxAttempts":18446744073709551617}`), "/retry/maxAttempts"),
+		"half a launch":                          invalid(with(`"retry":{"maxAttempts":1.5}`), "/retry/maxAttempts"),
+		"a wish to pay again that is a word":     invalid(with(`"retry":{"afterSpend":"yes"}`), "/retry/afterSpend"),
+		"a retry with a field of no meaning":     invalid(with(`"retry":{"attempts":3}`), "/retry/attempts"),
 		"a stream that is a word":                invalid(with(`"stream":"yes"`), "/stream"),
 		"continue without saying what":           invalid(with(`"continue":true`), "/continue"),
 		"an empty conversation":                  invalid(with(`"conversationId":""`), "/conversationId"),
@@ -46,6 +55,7 @@ func TestOptionsAreKept(t *testing.T) {
 		`"stream":true`, `"stream":false`, `"maxTurns":1`, `"maxTurns":1000`, `"systemPrompt":"You are Piet."`,
 		`"appendSystemPrompt":"` + strings.Repeat("x", job.MaxSystemPrompt) + `"`, `"allowedTools":[]`,
 		`"allowedTools":["Read","Bash"]`, `"disallowedTools":["Bash(grep:*)","WebFetch"]`,
+		`"retry":{}`, `"retry":{"maxAttempts":10}`, `"retry":{"afterSpend":true}`, `"retry":{"maxAttempts":1,"afterSpend":false}`,
 	} {
 		t.Run(fmt.Sprintf("%.40s", field), func(t *testing.T) {
 			if a := h.post("/api/knowledge/process", with(field)); a.status != http.StatusAccepted {

@@ -34,6 +34,7 @@ type jobView struct {
 	TimeoutSeconds  int64             `json:"timeoutSeconds"`
 	Priority        job.Priority      `json:"priority"`
 	Metadata        map[string]string `json:"metadata"`
+	Retry           retryView         `json:"retry"`
 	CancelRequested bool              `json:"cancelRequested"`
 	WaitingFor      any               `json:"waitingFor"`
 	BatchID         any               `json:"batchId"`
@@ -48,6 +49,11 @@ type jobView struct {
 	Usage           []job.ModelUsage  `json:"usage"`
 	CostUSD         *float64          `json:"costUsd"`
 	Timings         timings           `json:"timings"`
+}
+
+type retryView struct {
+	MaxAttempts int  `json:"maxAttempts"`
+	AfterSpend  bool `json:"afterSpend"`
 }
 
 type resultView struct {
@@ -76,6 +82,7 @@ func viewOf(j job.Job) jobView {
 		State: j.State, Attempt: j.Attempt, Tries: j.Tries,
 		Model: j.Spec.Model, OutputFormat: j.Spec.OutputFormat, Priority: j.Spec.Priority,
 		TimeoutSeconds: int64(j.Spec.Timeout / time.Second), Metadata: j.Spec.Metadata,
+		Retry:           retryView(j.Spec.WithDefaults().Retry),
 		CancelRequested: j.CancelRequested, WaitingFor: orNull(j.WaitingFor),
 		BatchID: orNull(j.BatchID), CustomID: orNull(j.CustomID), RetryOf: orNull(j.RetryOf), ConversationID: j.ConversationID,
 		RunAfter: stamp(j.RunAfter), LastSeq: j.LastSeq, Usage: []job.ModelUsage{}, Timings: timingsOf(j),

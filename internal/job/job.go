@@ -2,6 +2,7 @@ package job
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -80,6 +81,41 @@ type ModelUsage struct {
 	CacheWriteTokens int64  `json:"cacheWriteTokens"`
 }
 
+// Spend is what runs used.
+type Spend struct {
+	Usage   []ModelUsage
+	CostUSD *float64 // nil when a model has no known price, and when nothing was used
+	Price   string   // the version of the price table, "" without a cost
+}
+
+// Plus is s and more together. A cost that is not known on one side is not known for both.
+func (s Spend) Plus(more Spend) Spend {
+	switch {
+	case len(s.Usage) == 0 && s.CostUSD == nil:
+		return more
+	case len(more.Usage) == 0 && more.CostUSD == nil:
+		return s
+	}
+	sum := Spend{Usage: slices.Clone(s.Usage)}
+	if s.CostUSD != nil && more.CostUSD != nil {
+		cost := *s.CostUSD + *more.CostUSD
+		sum.CostUSD, sum.Price = &cost, more.Price
+	}
+	for _, u := range more.Usage {
+		i := slices.IndexFunc(sum.Usage, func(known ModelUsage) bool { return known.Model == u.Model })
+		if i < 0 {
+			sum.Usage = append(sum.Usage, u)
+			continue
+		}
+		at := &sum.Usage[i]
+		at.InputTokens += u.InputTokens
+		at.OutputTokens += u.OutputTokens
+		at.CacheReadTokens += u.CacheReadTokens
+		at.CacheWriteTokens += u.CacheWriteTokens
+	}
+	return sum
+}
+
 // Outcome is how a job ended. It is written once, by Finish, and never changes.
 type Outcome struct {
 	State        State // a terminal state
@@ -89,6 +125,7 @@ type Outcome struct {
 	Usage        []ModelUsage
 	CostUSD      *float64 // nil when a model has no known price
 	PriceVersion string   // the version of the price table, "" without a cost
+	Earlier      Spend    // what earlier runs of the job had used; a stored outcome has it in its sums
 	Session      string   // the command's session that the next job of the conversation goes on with; "" when nothing was said
 }
 

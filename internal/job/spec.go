@@ -43,6 +43,7 @@ type Spec struct {
 	DisallowedTools []string `json:"disallowedTools,omitempty"` // taken away again; may have patterns: "Bash(grep:*)"
 	ConversationID  string   `json:"conversationId,omitempty"`  // the conversation to go on with
 	Continue        bool     `json:"continue,omitempty"`        // go on with the newest one of SandboxID
+	Retry           Retry    `json:"retry,omitzero"`
 }
 
 // WithDefaults fills what the caller left out.
@@ -62,6 +63,9 @@ func (s Spec) WithDefaults() Spec {
 	if s.MaxTurns == 0 {
 		s.MaxTurns = DefaultMaxTurns
 	}
+	if s.Retry.MaxAttempts == 0 {
+		s.Retry.MaxAttempts = DefaultMaxAttempts
+	}
 	return s
 }
 
@@ -73,7 +77,7 @@ func (s Spec) Validate() error {
 		validTimeout(s.Timeout), validPriority(s.Priority), validMetadata(s.Metadata),
 		validTurns(s.MaxTurns), validSystem("/systemPrompt", s.SystemPrompt),
 		validSystem("/appendSystemPrompt", s.AppendSystemPrompt),
-		validAllowed(s.AllowedTools), validDisallowed(s.DisallowedTools), validConversation(s),
+		validAllowed(s.AllowedTools), validDisallowed(s.DisallowedTools), validConversation(s), validRetry(s.Retry),
 	)
 }
 

@@ -240,6 +240,9 @@ func (t *tx) claimed(ctx context.Context, q Claim, j job.Job, err error) (Claime
 		}
 		c.Resume = s.session
 	}
+	if err == nil && j.Tries > 0 {
+		c.Spent, err = t.spent(ctx, j.ID)
+	}
 	if err == nil && j.Attempt > 1 { // the first attempt has nothing before it
 		c.Run, err = t.newestRun(ctx, j.ID)
 	}

@@ -70,7 +70,8 @@ func (t *tx) end(ctx context.Context, h *head, o job.Outcome, by int64) error {
 }
 
 func (t *tx) keepOutcome(ctx context.Context, h *head, st step, o job.Outcome, by int64) error {
-	usage, err := encodeUsage(o.Usage)
+	total := o.Earlier.Plus(job.Spend{Usage: o.Usage, CostUSD: o.CostUSD, Price: o.PriceVersion})
+	usage, err := encodeUsage(total.Usage)
 	if err != nil {
 		return fmt.Errorf("encode usage: %w", err)
 	}
@@ -80,7 +81,7 @@ func (t *tx) keepOutcome(ctx context.Context, h *head, st step, o job.Outcome, b
 	}
 	err = t.advance(ctx, *h, st, `, state = $8, ended_at = {now}, ended_by = $9, waiting_for = '', exit_code = $10,
 		failure_code = $11, failure_message = $12, retryable = $13, usage = $14, cost_usd = $15, price_version = $16, session_id = $17`,
-		string(o.State), by, o.ExitCode, string(f.Code), []byte(f.Message), f.Retryable, usage, o.CostUSD, o.PriceVersion, o.Session)
+		string(o.State), by, o.ExitCode, string(f.Code), []byte(f.Message), f.Retryable, usage, total.CostUSD, total.Price, o.Session)
 	if err != nil {
 		return fmt.Errorf("keep outcome: %w", err)
 	}

@@ -46,7 +46,7 @@ func (t *tx) requeue(ctx context.Context, h *head, q Requeue) error {
 	if err := h.become(job.Queued); err != nil {
 		return err
 	}
-	if err := t.endRun(ctx, *h, ""); err != nil {
+	if err := t.endRun(ctx, *h, "", q.Spent); err != nil {
 		return err
 	}
 	if _, err := t.exec(ctx, `DELETE FROM leases WHERE job_id = $1`, h.id); err != nil {

@@ -77,7 +77,7 @@ func (s *Store) EndRun(ctx context.Context, a job.Attempt, runID string) error {
 		if err != nil {
 			return err
 		}
-		return t.endRun(ctx, h, runID)
+		return t.endRun(ctx, h, runID, job.Spend{})
 	})
 	if err != nil {
 		return fmt.Errorf("end run %s of job %s/%d: %w", runID, a.JobID, a.Number, err)

@@ -44,8 +44,9 @@ type Claimed struct {
 	Job     job.Job
 	Attempt job.Attempt
 	Sandbox job.Sandbox
-	Resume  string   // the session that a continuing job goes on with
-	Run     *job.Run // the newest run of the job, perhaps of an earlier attempt; nil without one
+	Resume  string    // the session that a continuing job goes on with
+	Run     *job.Run  // the newest run of the job, perhaps of an earlier attempt; nil without one
+	Spent   job.Spend // what runs that are over had used: none, but where the job is tried again after it was paid
 }
 
 // Beat says what a worker must know about the jobs that it holds.
@@ -69,5 +70,6 @@ type Requeue struct {
 	Delay      time.Duration // not before so long from now, on the database's clock; preferred to RunAfter
 	ChargeTry  bool          // whether this uses one of the job's tries
 	Reason     string        // shown in the state event
+	Spent      job.Spend     // what the run used, as its end was judged; empty keeps what was seen of it
 	NewSandbox bool          // give the sandbox up: it will be deleted, the next claim takes another, and Job.Moves counts it
 }

@@ -8,13 +8,16 @@ import (
 )
 
 // endRun ends the job's open run, if it has one, and keeps the tokens that were seen of it: they were paid, whatever
-// becomes of the job. With a run named in only, no other run is ended.
-func (t *tx) endRun(ctx context.Context, h head, only string) error {
-	id, usage, err := t.closeRun(ctx, h, only)
+// becomes of the job. What its end was judged to have used is preferred. With a run named in only, no other run is ended.
+func (t *tx) endRun(ctx context.Context, h head, only string, judged job.Spend) error {
+	id, seen, err := t.closeRun(ctx, h, only)
 	if err != nil || id == "" {
 		return err
 	}
-	return t.addUsage(ctx, h, id, job.Outcome{Usage: usage})
+	if len(judged.Usage) == 0 {
+		judged = job.Spend{Usage: seen}
+	}
+	return t.addUsage(ctx, h, id, job.Outcome{Usage: judged.Usage, CostUSD: judged.CostUSD, PriceVersion: judged.Price})
 }
 
 // closeRun ends the run as endRun says, and returns its id and the tokens that were seen of it.
@@ -55,4 +58,35 @@ func (t *tx) addUsage(ctx context.Context, h head, runID string, o job.Outcome) 
 		}
 	}
 	return nil
+}
+
+// spent is what runs of a job that are over have used. The entries of a run follow each other: they are added at its end.
+func (t *tx) spent(ctx context.Context, jobID string) (all job.Spend, err error) {
+	type entry struct {
+		run  string
+		used job.Spend
+	}
+	rows, err := t.query(ctx, `SELECT run_id, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd, price_version
+		FROM usage_entries WHERE job_id = $1 AND kind = 'used' ORDER BY number`, jobID)
+	entries, err := collect(rows, err, func(row scanner) (e entry, err error) {
+		var u job.ModelUsage
+		err = row.Scan(&e.run, &u.Model, &u.InputTokens, &u.OutputTokens, &u.CacheReadTokens, &u.CacheWriteTokens, &e.used.CostUSD, &e.used.Price)
+		if u != (job.ModelUsage{}) { // else it is the cost of several models
+			e.used.Usage = []job.ModelUsage{u}
+		}
+		return e, err
+	})
+	for len(entries) > 0 {
+		var run, cost job.Spend
+		id := entries[0].run
+		for ; len(entries) > 0 && entries[0].run == id; entries = entries[1:] {
+			run = run.Plus(job.Spend{Usage: entries[0].used.Usage})
+			if entries[0].used.CostUSD != nil {
+				cost = entries[0].used
+			}
+		}
+		run.CostUSD, run.Price = cost.CostUSD, cost.Price
+		all = all.Plus(run)
+	}
+	return all, err
 }

@@ -18,8 +18,9 @@ type attempt struct {
 	id      job.Attempt
 	job     job.Job
 	sandbox job.Sandbox
-	prior   *job.Run // the job's newest run before this attempt
-	resume  string   // the session that the job goes on with; "" begins a conversation
+	prior   *job.Run  // the job's newest run before this attempt
+	resume  string    // the session that the job goes on with; "" begins a conversation
+	earlier job.Spend // what earlier runs of the job had used
 	began   time.Time
 	log     *slog.Logger
 
@@ -33,7 +34,7 @@ type attempt struct {
 
 func newAttempt(w *Worker, c store.Claimed) *attempt {
 	return &attempt{
-		w: w, id: c.Attempt, job: c.Job, sandbox: c.Sandbox, prior: c.Run, resume: c.Resume, seq: c.Job.LastSeq, began: time.Now(),
+		w: w, id: c.Attempt, job: c.Job, sandbox: c.Sandbox, prior: c.Run, resume: c.Resume, earlier: c.Spent, seq: c.Job.LastSeq, began: time.Now(),
 		log: w.o.Log.With("jobId", c.Job.ID, "userId", c.Job.UserID, "attempt", c.Attempt.Number, "sandboxId", c.Sandbox.ID),
 	}
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,21 +25,29 @@ type decision struct {
 // mostMoves is how often a job is given a new sandbox because its own was broken.
 const mostMoves = 2
 
-// decide prices a retry by what was paid: what cost nothing is tried again, up to the limit; what cost something
-// is not, for the caller's money is at stake.
+// decide prices a retry by what was paid: what cost nothing is tried again, up to the job's limit; what cost something
+// is only where the job says so, for the caller's money is at stake.
 func (a *attempt) decide(v claude.Verdict, exit int) decision {
 	switch {
 	case v.Class == claude.ClassSucceeded:
 		return a.answered(v)
-	case v.Free() && a.job.Tries+1 < a.w.o.MaxTries:
+	case a.again(v):
 		return decision{why: string(v.Code), requeue: &store.Requeue{
 			Delay: a.delay(v.RetryAfter), ChargeTry: true, Reason: fmt.Sprintf("retry %d after %s", a.job.Tries+1, v.Code),
+			Spent: a.price(v.Usage),
 		}}
 	case v.Class == claude.ClassNewSandbox && v.Paid == claude.PaidNo && a.job.Moves < mostMoves && a.movable():
 		return decision{why: string(v.Code), requeue: &store.Requeue{NewSandbox: true, Reason: fmt.Sprintf("new sandbox after %s", v.Code)}}
 	default:
 		return a.ended(v, exit)
 	}
+}
+
+// again reports whether the job is launched once more after a failure that may be of the moment.
+func (a *attempt) again(v claude.Verdict) bool {
+	limits := a.job.Spec.Retry
+	priced := v.Free() || v.Class == claude.ClassRetry && limits.AfterSpend
+	return priced && a.job.Tries+1 < cmp.Or(limits.MaxAttempts, job.DefaultMaxAttempts)
 }
 
 // mostBackoff bounds the doubling.
@@ -70,14 +79,22 @@ func (a *attempt) ended(v claude.Verdict, exit int) decision {
 }
 
 func (a *attempt) priced(o job.Outcome, v claude.Verdict) *job.Outcome {
-	o.Usage, o.Session = v.Usage, a.said(v)
+	spent := a.price(v.Usage)
+	o.Usage, o.CostUSD, o.PriceVersion = spent.Usage, spent.CostUSD, spent.Price
+	o.Earlier, o.Session = a.earlier, a.said(v)
+	return &o
+}
+
+// price says what tokens cost.
+func (a *attempt) price(used []job.ModelUsage) job.Spend {
+	s := job.Spend{Usage: used}
 	if a.w.o.Offline {
 		free := 0.0
-		o.CostUSD, o.PriceVersion = &free, "offline"
+		s.CostUSD, s.Price = &free, "offline"
 	} else {
-		o.CostUSD, o.PriceVersion = claude.Price(v.Usage)
+		s.CostUSD, s.Price = claude.Price(used)
 	}
-	return &o
+	return s
 }
 
 // noClaude is the guide's verdict on a sandbox without the command.
@@ -129,7 +146,7 @@ func (a *attempt) broken(err error) decision {
 // settle writes the decision down.
 func (a *attempt) settle(ctx context.Context, d decision) error {
 	if q := d.requeue; q != nil {
-		q.Reason = a.w.mask.text(q.Reason)
+		q.Reason, q.Spent.Usage = a.w.mask.text(q.Reason), a.w.mask.usage(q.Spent.Usage)
 		a.log.InfoContext(ctx, "job goes back to the queue", "reason", q.Reason, "delay", q.Delay)
 		a.w.o.Metrics.Requeued(d.why)
 		a.w.boxes.Forget(a.sandbox.ID)

@@ -40,6 +40,8 @@ func said(d decision) string {
 
 func TestARetryIsPricedByWhatWasPaid(t *testing.T) {
 	overloaded := claude.Verdict{Class: claude.ClassRetry, State: job.Failed, Code: job.APIOverloaded, Retryable: true, Paid: claude.PaidNo}
+	cut := claude.Verdict{Class: claude.ClassRetry, State: job.Failed, Code: job.StreamCut, Retryable: true, Paid: claude.PaidPart}
+	afterSpend := func(a *attempt) { a.job.Spec.Retry.AfterSpend = true }
 	for name, tc := range map[string]struct {
 		verdict claude.Verdict
 		exit    int
@@ -62,6 +64,18 @@ func TestARetryIsPricedByWhatWasPaid(t *testing.T) {
 			verdict: claude.Verdict{Class: claude.ClassRetry, Code: job.APIRateLimited, Paid: claude.PaidNo, RetryAfter: time.Minute},
 			want:    "queued try=true new=false delay=1m2s",
 		},
+		"a job that may be launched once has no second try": {
+			verdict: overloaded, exit: 1, change: func(a *attempt) { a.job.Spec.Retry.MaxAttempts = 1 },
+			want: "failed API_OVERLOADED retryable=true exit=1",
+		},
+		"a job that may be launched ten times has a tenth": {
+			verdict: overloaded, exit: 1, change: func(a *attempt) { a.job.Spec.Retry.MaxAttempts, a.job.Tries = 10, 8 },
+			want: "queued try=true new=false delay=5m0s",
+		},
+		"and no eleventh": {
+			verdict: overloaded, exit: 1, change: func(a *attempt) { a.job.Spec.Retry.MaxAttempts, a.job.Tries = 10, 9 },
+			want: "failed API_OVERLOADED retryable=true exit=1",
+		},
 		"the third failure is the last": {
 			verdict: overloaded, exit: 1, change: func(a *attempt) { a.job.Tries = 2 },
 			want: "failed API_OVERLOADED retryable=true exit=1",
@@ -73,6 +87,42 @@ func TestARetryIsPricedByWhatWasPaid(t *testing.T) {
 		"whether it was paid is not known: not again": {
 			verdict: claude.Verdict{Class: claude.ClassRetry, State: job.Failed, Code: job.APITimeout, Retryable: true, Paid: claude.PaidUnknown}, exit: 1,
 			want: "failed API_TIMEOUT retryable=true exit=1",
+		},
+		"paid in part, and the job says again": {
+			verdict: cut, exit: 1, change: afterSpend,
+			want: "queued try=true new=false delay=2s",
+		},
+		"paid in whole, and the job says again": {
+			verdict: claude.Verdict{Class: claude.ClassRetry, State: job.Failed, Code: job.StreamCut, Paid: claude.PaidYes}, change: afterSpend,
+			want: "queued try=true new=false delay=2s",
+		},
+		"perhaps paid, and the job says again": {
+			verdict: claude.Verdict{Class: claude.ClassRetry, State: job.Failed, Code: job.APITimeout, Paid: claude.PaidUnknown}, change: afterSpend,
+			want: "queued try=true new=false delay=2s",
+		},
+		"paid for the third time, and the job says again": {
+			verdict: cut, exit: 1, change: func(a *attempt) { afterSpend(a); a.job.Tries = 2 },
+			want: "failed STREAM_CUT retryable=true exit=1",
+		},
+		"a prompt that will fail again is not tried again, whatever the job says": {
+			verdict: claude.Verdict{Class: claude.ClassPermanent, State: job.Failed, Code: job.MaxTurns, Paid: claude.PaidYes}, change: afterSpend,
+			want: "failed MAX_TURNS retryable=false exit=1",
+		},
+		"an operator's fault is not tried again, whatever the job says": {
+			verdict: claude.Verdict{Class: claude.ClassOperator, State: job.Failed, Code: job.APIAuth, Retryable: true, Paid: claude.PaidNo}, change: afterSpend,
+			want: "failed API_AUTH retryable=true exit=1",
+		},
+		"a paid, empty answer is not tried again, whatever the job says": {
+			verdict: claude.Verdict{Class: claude.ClassUnknown, State: job.Failed, Code: job.EmptyResult, Retryable: true, Paid: claude.PaidYes}, change: afterSpend,
+			want: "failed EMPTY_RESULT retryable=true exit=1",
+		},
+		"nobody can know, and the job says again": {
+			verdict: unknown("?"), change: afterSpend,
+			want: "outcome_unknown OUTCOME_UNKNOWN retryable=false exit=1",
+		},
+		"a cancelled job is not tried again, whatever the job says": {
+			verdict: claude.Verdict{Class: claude.ClassStopped, State: job.Cancelled, Code: job.JobCancelled, Paid: claude.PaidPart}, change: afterSpend,
+			want: "cancelled CANCELLED retryable=false exit=130",
 		},
 		"a broken sandbox: another one, no try": {
 			verdict: noClaude(), exit: 127,

@@ -51,7 +51,6 @@ type Options struct {
 	Grace    time.Duration // between TERM and KILL; 0 means 3 s
 	Farewell time.Duration // how long an attempt may take to end what it is ending when we drain; 0 means 500 ms
 	Poll     time.Duration // one long poll of a run's output; 0 means 20 s
-	MaxTries int           // launches charged to a job before it fails; 0 means 3
 	Backoff  time.Duration // at most so long before the second try, doubled each time; 0 means 2 s
 
 	BaseURL string        // the Messages API, as a sandbox reaches it; "" is the CLI's own
@@ -78,7 +77,6 @@ func (o Options) withDefaults() Options {
 	o.Grace = cmp.Or(o.Grace, 3*time.Second)
 	o.Farewell = cmp.Or(o.Farewell, 500*time.Millisecond)
 	o.Poll = cmp.Or(o.Poll, 20*time.Second)
-	o.MaxTries = cmp.Or(o.MaxTries, 3)
 	o.Backoff = cmp.Or(o.Backoff, 2*time.Second)
 	o.Metrics = cmp.Or(o.Metrics, telemetry.NewMetrics())
 	o.Log = cmp.Or(o.Log, slog.Default())

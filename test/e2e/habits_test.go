@@ -15,7 +15,6 @@ type habit string
 
 const (
 	quick      habit = "quick"       // does not wait before it tries again
-	twice      habit = "twice"       // tries twice
 	askOnce    habit = "ask once"    // the command asks the API once, and waits for it for 2 s
 	askAgain   habit = "ask again"   // the command asks the API twice
 	everyShell habit = "every shell" // a run may use all of Bash
@@ -23,7 +22,6 @@ const (
 
 var habits = map[habit]func(*worker.Options){
 	quick:    func(o *worker.Options) { o.Backoff = time.Millisecond },
-	twice:    func(o *worker.Options) { o.MaxTries = 2 },
 	askOnce:  func(o *worker.Options) { o.Retries, o.APITimeout = 0, 2*time.Second },
 	askAgain: func(o *worker.Options) { o.Retries = 1 },
 	everyShell: func(o *worker.Options) {

@@ -96,7 +96,7 @@ func TestARunThatIsHarmed(t *testing.T) {
 	t.Parallel()
 	h := openTuned(t, []string{
 		"SANDPIPER_ISOLATION=none", "SANDPIPER_CLAUDE=" + script(t, fmt.Sprintf(wrapped, claudeBinary(t))),
-	}, quick, twice, everyShell)
+	}, quick, everyShell)
 	kill := func(signal string) scripted.Answer {
 		return scripted.Tool("Bash", map[string]string{"command": "kill -" + signal + " $PPID; read -t 600 <> <(:)", "description": "kill"})
 	}
@@ -108,13 +108,13 @@ func TestARunThatIsHarmed(t *testing.T) {
 	})
 	ids := map[string]string{}
 	if exec.Command("unshare", "-m", "true").Run() == nil { // a disk of its own takes the right to mount one
-		ids["home-full"] = h.submit(t, client.Submit{UserID: "home-full", Input: "a long question"})
+		ids["home-full"] = h.submit(t, client.Submit{UserID: "home-full", Input: "a long question", Retry: twice})
 	}
 	for user, input := range map[string]string{
 		"stdout-full": "a long question", "cwd-gone": "a long question", "binary-gone": "a long question", "killed-first": "a long question",
 		"killed": "KILL", "terminated": "TERM", "interrupted": "INT",
 	} {
-		ids[user] = h.submit(t, client.Submit{UserID: user, Input: input})
+		ids[user] = h.submit(t, client.Submit{UserID: user, Input: input, Retry: twice})
 	}
 	if id, ok := ids["home-full"]; ok { // the answer is there, so it counts, whatever could not be written beside it
 		if j := h.ended(t, id); j.State != "succeeded" || j.Result.Text != "4" || j.Tries != 0 {

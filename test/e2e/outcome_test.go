@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,14 +71,17 @@ var answers = map[string]struct {
 	"tool calls without an end": {scripted.Tool("Bash", map[string]string{"command": "echo x", "description": "x"}), spent(permanent("MAX_TURNS")), 5},
 }
 
+// twice is as often as a job is launched here.
+var twice = &client.Retry{MaxAttempts: 2}
+
 // TestOutcomes: every failure of the API that can be made here ends in the class that was measured. All in one house.
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
-	h := openTuned(t, nil, quick, twice, askAgain)
+	h := openTuned(t, nil, quick, askAgain)
 	h.model.Handle(func(r scripted.Request) scripted.Answer { return answers[caseOf(r)].answer })
 	ids := map[string]string{} // :: case → job
 	for name := range answers {
-		ids[name] = h.submit(t, client.Submit{UserID: fmt.Sprintf("user%d", len(ids)%4), Input: "[[" + name + "]]", MaxTurns: 5})
+		ids[name] = h.submit(t, client.Submit{UserID: fmt.Sprintf("user%d", len(ids)%4), Input: "[[" + name + "]]", MaxTurns: 5, Retry: twice})
 	}
 	for name, tc := range answers {
 		t.Run(name, func(t *testing.T) {
@@ -171,14 +175,14 @@ func TestAnAPIThatIsNotThere(t *testing.T) {
 			if tc.url != "" {
 				vars = []string{"ANTHROPIC_BASE_URL=" + tc.url}
 			}
-			h := openTuned(t, vars, quick, twice, askOnce)
+			h := openTuned(t, vars, quick, askOnce)
 			h.model.Handle(func(scripted.Request) scripted.Answer { return scripted.Silence() })
 			if tc.refuse {
 				if err := h.model.Refuse(); err != nil {
 					t.Fatal(err)
 				}
 			}
-			h.check(t, h.ask(t, client.Submit{Input: "What is 2+2?"}), tc.want)
+			h.check(t, h.ask(t, client.Submit{Input: "What is 2+2?", Retry: twice}), tc.want)
 		})
 	}
 }
@@ -194,6 +198,32 @@ func TestARetryAnswersInTheEnd(t *testing.T) {
 	all := lines(h.events(t, j.JobID))
 	if slices.Index(all, "error") >= 0 {
 		t.Errorf("a retry showed an error: %q", all)
+	}
+}
+
+// TestAPaidTryIsPaidAgainOnlyWhereTheJobSaysSo, and then the job's cost is that of both.
+func TestAPaidTryIsPaidAgainOnlyWhereTheJobSaysSo(t *testing.T) {
+	t.Parallel()
+	h := openTuned(t, []string{"SANDPIPER_CLAUDE_RETRIES=0"}, quick)
+	var asked, cuts atomic.Int64 // of the next requests so many are cut: the command asks more than once in a launch
+	cuts.Store(1 << 30)
+	h.model.Handle(func(scripted.Request) scripted.Answer {
+		if asked.Add(1) <= cuts.Load() {
+			return scripted.Text("one").Failing("overloaded_error")
+		}
+		return scripted.Text("4")
+	})
+	careful := h.ask(t, client.Submit{UserID: "careful", Input: "What is 2+2?"})
+	if careful.State != "failed" || careful.Tries != 0 || careful.CostUSD == nil || *careful.CostUSD <= 0 {
+		t.Fatalf("unasked: %s %+v, tries %d, cost %v; want one paid failure", careful.State, careful.Error, careful.Tries, careful.CostUSD)
+	}
+	cuts.Store(2 * asked.Swap(0))
+	j := h.ask(t, client.Submit{UserID: "eager", Input: "What is 2+2?", Retry: &client.Retry{AfterSpend: true}})
+	if j.State != "succeeded" || j.Tries != 2 || j.Retry != (client.Retry{MaxAttempts: 3, AfterSpend: true}) {
+		t.Fatalf("asked for: %s %+v, tries %d, retry %+v; want an answer after two paid tries", j.State, j.Error, j.Tries, j.Retry)
+	}
+	if j.CostUSD == nil || *j.CostUSD <= 2**careful.CostUSD || len(j.Usage) != 1 {
+		t.Errorf("cost %v of %+v, want more than twice %v", j.CostUSD, j.Usage, *careful.CostUSD)
 	}
 }
 
