@@ -130,6 +130,20 @@ func TestASubmissionIsRepeatedUnderOneKey(t *testing.T) {
 	}
 }
 
+func TestARetryIsRepeatedUnderOneKey(t *testing.T) {
+	r := record(t, cut, say(503, ""), say(202, accepted), say(202, accepted))
+	c := r.client(client.Options{})
+	for range 2 {
+		if _, err := c.Retry(t.Context(), "job_0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := r.all()
+	if len(all) != 4 || all[0].key == "" || all[1] != all[0] || all[2] != all[0] || all[3].key == all[0].key {
+		t.Errorf("asked %+v, want three times with one key and once with another", all)
+	}
+}
+
 func TestTwoSubmissionsAreTwoJobs(t *testing.T) {
 	r := record(t, say(202, accepted))
 	c := r.client(client.Options{})
@@ -251,14 +265,21 @@ func TestEachCallAsksItsRoute(t *testing.T) {
 			_, err := c.Jobs(ctx, client.JobsQuery{UserID: "you", State: client.Queued, Limit: 3, Cursor: "z"})
 			return err
 		}, "GET /api/jobs?cursor=z&limit=3&state=queued&userId=you"},
-		"a cancellation":  {func(c *client.Client) error { _, err := c.Cancel(ctx, "j"); return err }, "POST /api/jobs/j/cancel?userId=me"},
+		"a cancellation": {func(c *client.Client) error { _, err := c.Cancel(ctx, "j"); return err }, "POST /api/jobs/j/cancel?userId=me"},
+		"a retry": {func(c *client.Client) error {
+			id, err := c.Retry(ctx, "j")
+			if id != "job_1" {
+				return errors.Join(err, errors.New("not the new job's id: "+id))
+			}
+			return err
+		}, "POST /api/jobs/j/retry?userId=me"},
 		"a sandbox":       {func(c *client.Client) error { _, err := c.CreateSandbox(ctx, "me"); return err }, "POST /api/sandbox/create"},
 		"sandboxes":       {func(c *client.Client) error { _, err := c.Sandboxes(ctx, 7); return err }, "GET /api/sandboxes?limit=7&userId=me"},
 		"a deletion":      {func(c *client.Client) error { _, err := c.DeleteSandbox(ctx, "a/b"); return err }, "DELETE /api/sandboxes/a%2Fb?userId=me"},
 		"whether it runs": {func(c *client.Client) error { return c.Ready(ctx) }, "GET /readyz"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := record(t, say(200, `{}`))
+			r := record(t, say(200, accepted))
 			if err := tc.call(r.client(client.Options{UserID: "me", Key: "k"})); err != nil {
 				t.Fatal(err)
 			}

@@ -20,18 +20,28 @@ func (c *Client) Submit(ctx context.Context, s Submit) (string, error) {
 	if key == "" {
 		key = rand.Text()
 	}
-	var a struct {
-		JobID    string `json:"jobId"`
-		Accepted bool   `json:"accepted"`
-	}
+	a := acceptance{}
 	err := c.do(ctx, call{method: http.MethodPost, path: "/api/knowledge/process", body: s, key: key, repeatable: true}, &a)
+	if err == nil {
+		err = a.whole()
+	}
 	if err != nil {
 		return "", fmt.Errorf("submit: %w", err)
 	}
-	if a.JobID == "" || !a.Accepted {
-		return "", errors.New("submit: the answer names no accepted job")
-	}
 	return a.JobID, nil
+}
+
+// acceptance is the answer to what makes a job.
+type acceptance struct {
+	JobID    string `json:"jobId"`
+	Accepted bool   `json:"accepted"`
+}
+
+func (a acceptance) whole() error {
+	if a.JobID == "" || !a.Accepted {
+		return errors.New("the answer names no accepted job")
+	}
+	return nil
 }
 
 // Job reads a job. With a wait above 0 the API answers when the job has ended, or after that time, at most 60 s.
@@ -128,6 +138,20 @@ func (c *Client) Cancel(ctx context.Context, id string) (Job, error) {
 		return Job{}, fmt.Errorf("cancel job %s: %w", id, err)
 	}
 	return j, nil
+}
+
+// Retry runs a job that has ended again, as a new job with the same input and options, and returns its id. Its own repeats
+// are harmless: they are one job. A job that has not ended is a *Problem with status 409 and code JOB_NOT_FINISHED.
+func (c *Client) Retry(ctx context.Context, id string) (string, error) {
+	a := acceptance{}
+	err := c.do(ctx, call{method: http.MethodPost, path: jobPath(id) + "/retry", query: c.asUser(nil), key: rand.Text(), repeatable: true}, &a)
+	if err == nil {
+		err = a.whole()
+	}
+	if err != nil {
+		return "", fmt.Errorf("retry job %s: %w", id, err)
+	}
+	return a.JobID, nil
 }
 
 // Ready returns nil when the API takes and runs jobs, and says otherwise what it lacks. It asks once.

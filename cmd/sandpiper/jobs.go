@@ -115,3 +115,28 @@ belongs to it has been stopped. Asking twice does no harm.`,
 	cmd.Flags().StringVar(&user, "user", "", "in whose name to ask (default: that of the key; without one the operator's)")
 	return cmd
 }
+
+func retryCommand() *cobra.Command {
+	var api, user string
+	cmd := &cobra.Command{
+		Use:   "retry ID",
+		Short: "Run a job that has ended again, as a new job",
+		Long: `Run a job that has ended again: a new job with the same prompt and the same options, whose id is printed. The old one
+stays as it is. What was paid for the old one is paid again.
+
+A job that went on with a conversation goes on with the same one, behind whatever was said in it since.`,
+		Example: `  sandpiper retry job_…
+  sandpiper job -f $(sandpiper retry job_…)`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := connect(api, user)
+			if err != nil {
+				return err
+			}
+			return asked(api, cli.Retry(cmd.Context(), c, args[0], os.Stdout))
+		},
+	}
+	addAPI(cmd, &api)
+	cmd.Flags().StringVar(&user, "user", "", "in whose name to ask (default: that of the key; without one the operator's)")
+	return cmd
+}

@@ -46,7 +46,7 @@ func root() *cobra.Command {
 What can be set, is set by environment variables: docs/config.md lists them.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(), keyCommand(),
+	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(), retryCommand(), keyCommand(),
 		doctorCommand(), checkCommand(), daytonaCommand(), modelCommand(),
 		migrateCommand(), installCommand(), versionCommand())
 	return cmd

@@ -175,6 +175,20 @@ func TestFromATerminal(t *testing.T) {
 			t.Errorf("exit code %d: %s", code, said)
 		}
 	})
+	t.Run("retry is a new job of the same", func(t *testing.T) {
+		old := newest(t, r, "ada")
+		code, out, said := outcome(t, r.command(t, "retry", old))
+		id := strings.TrimSpace(out)
+		if code != 0 || id == old || newest(t, r, "ada") != id {
+			t.Fatalf("exit code %d: %s%s", code, out, said)
+		}
+		if code, out, _ := outcome(t, r.command(t, "job", "-f", id)); code != 0 {
+			t.Errorf("the new job ended with %d:\n%s", code, out)
+		}
+		if _, out, _ := outcome(t, r.command(t, "job", id)); !strings.Contains(out, old) || !strings.Contains(out, "haiku") {
+			t.Errorf("the new job does not name the old one, or has another model:\n%s", out)
+		}
+	})
 	t.Run("cancel says what became of it", func(t *testing.T) {
 		code, _, said := outcome(t, r.command(t, "cancel", newest(t, r, "ada")))
 		if code != 1 || !strings.Contains(said, "has ended already") {

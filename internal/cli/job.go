@@ -95,6 +95,7 @@ func (v Job) details(j client.Job) error {
 	row("sandbox", j.SandboxID)
 	row("model", j.Model)
 	row("priority", j.Priority)
+	row("retry of", j.RetryOf)
 	row("timeout", (time.Duration(j.TimeoutSeconds) * time.Second).String())
 	row("created", stamp(j.Timings.CreatedAt))
 	row("started", stamp(j.Timings.StartedAt))
@@ -136,6 +137,20 @@ func stamp(t time.Time) string {
 		return ""
 	}
 	return t.Local().Format("2006-01-02 15:04:05.000")
+}
+
+// Retry runs a job that has ended again, and says under which id.
+func Retry(ctx context.Context, api *client.Client, id string, out io.Writer) error {
+	next, err := api.Retry(ctx, id)
+	var p *client.Problem
+	switch {
+	case errors.As(err, &p) && p.Code == "JOB_NOT_FINISHED":
+		return fmt.Errorf("%s has not ended; `sandpiper job -f %s` shows when it has", id, id)
+	case err != nil:
+		return err
+	}
+	fmt.Fprintf(out, "%s\n", next)
+	return nil
 }
 
 // Cancel asks for a job's end and says what became of it.

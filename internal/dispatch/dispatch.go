@@ -16,6 +16,7 @@ import (
 // jobs is what a Dispatcher needs of package store.
 type jobs interface {
 	Submit(ctx context.Context, c auth.Caller, j job.Job, k store.Key) (job.Job, bool, error)
+	Job(ctx context.Context, c auth.Caller, id string) (job.Job, error)
 	Cancel(ctx context.Context, c auth.Caller, id string) (job.Job, error)
 }
 
@@ -57,11 +58,19 @@ func (d *Dispatcher) Submit(ctx context.Context, c auth.Caller, spec job.Spec, k
 	if err := valid(c, spec); err != nil {
 		return job.Job{}, false, err
 	}
-	j, replayed, err := d.jobs.Submit(ctx, c, job.Job{
-		ID: job.NewID(d.now()), Tenant: c.Tenant, UserID: c.UserID, Spec: spec, State: job.Queued,
-	}, k)
+	j, replayed, err := d.submit(ctx, c, job.Job{Tenant: c.Tenant, UserID: c.UserID, Spec: spec}, k)
 	if err != nil {
 		return job.Job{}, false, fmt.Errorf("submit a job: %w", err)
+	}
+	return j, replayed, nil
+}
+
+// submit commits j under an id of its own and sends its hint, unless the same was submitted before.
+func (d *Dispatcher) submit(ctx context.Context, c auth.Caller, j job.Job, k store.Key) (job.Job, bool, error) {
+	j.ID, j.State = job.NewID(d.now()), job.Queued
+	j, replayed, err := d.jobs.Submit(ctx, c, j, k)
+	if err != nil {
+		return job.Job{}, false, err
 	}
 	if !replayed {
 		d.hint(ctx, j)

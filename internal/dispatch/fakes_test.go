@@ -31,6 +31,7 @@ type table struct {
 	err       error // of every call
 	submitted []job.Job
 	replay    bool
+	old       job.Job    // what Job finds
 	hints     []job.Hint // old ones
 	unhinted  []job.Hint // that had none
 	due       []job.Hint
@@ -50,6 +51,12 @@ func (s *table) Submit(_ context.Context, _ auth.Caller, j job.Job, _ store.Key)
 	}
 	s.submitted = append(s.submitted, j)
 	return j, s.replay, nil
+}
+
+func (s *table) Job(_ context.Context, _ auth.Caller, id string) (job.Job, error) {
+	j := s.old
+	j.ID = id
+	return j, s.err
 }
 
 func (s *table) Cancel(_ context.Context, _ auth.Caller, id string) (job.Job, error) {

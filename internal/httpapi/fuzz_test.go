@@ -30,6 +30,10 @@ func (*taker) Cancel(context.Context, auth.Caller, string) (job.Job, error) {
 	return job.Job{}, job.ErrNotFound
 }
 
+func (*taker) Retry(context.Context, auth.Caller, string, store.Key) (job.Job, bool, error) {
+	return job.Job{}, false, job.ErrNotFound
+}
+
 // FuzzSubmission sends any body. The answer is 202 or a problem of the client's, never our fault; what is accepted
 // is what another decoder reads in the body, and its text is whole.
 func FuzzSubmission(f *testing.F) {

@@ -31,11 +31,34 @@ func (s *Server) process(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := keyOf(c.Request().Header, caller, sub.body)
+	key, err := keyOf(c.Request().Header, caller, "", sub.body)
 	if err != nil {
 		return err
 	}
 	j, replayed, err := s.Jobs.Submit(c.Request().Context(), caller, sub.spec, key)
+	return accept(c, j, replayed, err)
+}
+
+// retry runs a job that has ended again, as a new one. It is answered like a prompt.
+func (s *Server) retry(c echo.Context) error {
+	q := queryOf(c)
+	if err := s.namedInBody(c, q); err != nil {
+		return err
+	}
+	caller, id, err := s.asksFor(c, q)
+	if err != nil {
+		return err
+	}
+	key, err := keyOf(c.Request().Header, caller, "retry "+id, nil)
+	if err != nil {
+		return err
+	}
+	j, replayed, err := s.Jobs.Retry(c.Request().Context(), caller, id, key)
+	return accept(c, j, replayed, err)
+}
+
+// accept answers that a job is kept. The answer is the same however often it is given.
+func accept(c echo.Context, j job.Job, replayed bool, err error) error {
 	if err != nil {
 		return err
 	}

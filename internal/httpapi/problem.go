@@ -67,6 +67,7 @@ var problems = []struct {
 	{job.ErrSandboxNotFound, http.StatusNotFound, job.SandboxNotFound, "There is no such sandbox, or it is not yours."},
 	{job.ErrSandboxBusy, http.StatusConflict, job.SandboxBusy, "A job runs in the sandbox. Cancel it or wait for its end, and ask again."},
 	{job.ErrFinished, http.StatusConflict, job.JobFinished, "The job has ended; ended jobs never change."},
+	{job.ErrUnfinished, http.StatusConflict, job.JobNotFinished, "The job has not ended. Wait for its end, or cancel it, and ask again."},
 	{job.ErrKeyReused, http.StatusConflict, job.IdempotencyConflict, "This Idempotency-Key came with another body."},
 	{job.ErrBadCursor, http.StatusBadRequest, job.InvalidCursor, "This is not a cursor of this stream or list."},
 	{job.ErrForbidden, http.StatusForbidden, job.Forbidden, "You may not do this."},

@@ -33,6 +33,7 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/api/jobs/:id", auth.Jobs, s.job, "one job; ?wait=30s answers when it has ended"},
 		{http.MethodGet, "/api/jobs/:id/events", auth.Jobs, s.events, "its events: after, limit; as a stream with Accept: text/event-stream"},
 		{http.MethodPost, "/api/jobs/:id/cancel", auth.Jobs, s.cancel, "cancel it"},
+		{http.MethodPost, "/api/jobs/:id/retry", auth.Jobs, s.retry, "run one that has ended again, as a new job"},
 		{http.MethodPost, "/api/sandbox/create", auth.Jobs, s.createSandbox, `make a sandbox: {"userId"}`},
 		{http.MethodGet, "/api/sandboxes", auth.Jobs, s.listSandboxes, "sandboxes"},
 		{http.MethodDelete, "/api/sandboxes/:id", auth.Jobs, s.deleteSandbox, "delete one, with everything in it"},

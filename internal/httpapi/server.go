@@ -21,6 +21,7 @@ import (
 type Jobs interface {
 	Submit(ctx context.Context, c auth.Caller, spec job.Spec, k store.Key) (j job.Job, replayed bool, err error)
 	Cancel(ctx context.Context, c auth.Caller, id string) (job.Job, error)
+	Retry(ctx context.Context, c auth.Caller, id string, k store.Key) (j job.Job, replayed bool, err error)
 }
 
 // Reads shows what is; *store.Store does.

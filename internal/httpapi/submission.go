@@ -85,8 +85,9 @@ func seconds(n int64) time.Duration {
 	return time.Duration(min(max(n, -1), most)) * time.Second
 }
 
-// keyOf reads the Idempotency-Key header. Its fingerprint stands for the body and who sent it.
-func keyOf(h http.Header, c auth.Caller, body []byte) (store.Key, error) {
+// keyOf reads the Idempotency-Key header. Its fingerprint stands for the body, who sent it, and what it is to do: "" is to
+// run a prompt.
+func keyOf(h http.Header, c auth.Caller, deed string, body []byte) (store.Key, error) {
 	names := h.Values("Idempotency-Key")
 	if len(names) == 0 {
 		return store.Key{}, nil
@@ -97,7 +98,11 @@ func keyOf(h http.Header, c auth.Caller, body []byte) (store.Key, error) {
 		return store.Key{}, errKey
 	}
 	sum := sha256.New()
-	if err := json.NewEncoder(sum).Encode([]string{c.Tenant, c.UserID}); err != nil {
+	from := []string{c.Tenant, c.UserID}
+	if deed != "" {
+		from = append(from, deed)
+	}
+	if err := json.NewEncoder(sum).Encode(from); err != nil {
 		return store.Key{}, err
 	}
 	sum.Write(body)

@@ -92,6 +92,10 @@ func (k keyed) trials() (by map[string][]trial, mine []string) {
 			{"without a body", open, "", "", 200, 404},
 			{"with a body", open, `{"userId":"?"}`, "", 200, 404},
 		},
+		"POST /api/jobs/:id/retry": {
+			{"without a body", at("/api/jobs/ENDED/retry"), "", "", 202, 404},
+			{"with a body", at("/api/jobs/ENDED/retry"), `{"userId":"?"}`, "", 202, 404},
+		},
 		"POST /api/sandbox/create":  {{"a sandbox", at("/api/sandbox/create"), `{"userId":"?"}`, "", 202, 202}},
 		"GET /api/sandboxes":        {{"a list", at("/api/sandboxes"), "", "", 200, 200}},
 		"DELETE /api/sandboxes/:id": {{"a deletion", spare, "", "", 202, 404}},

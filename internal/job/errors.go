@@ -11,6 +11,7 @@ var (
 	ErrSandboxNotFound = errors.New("no such sandbox") // or not the caller's
 	ErrSandboxBusy     = errors.New("a job runs in the sandbox")
 	ErrFinished        = errors.New("the job has ended")
+	ErrUnfinished      = errors.New("the job has not ended")
 	ErrKeyReused       = errors.New("idempotency key came with another body")
 	ErrNotClaimable    = errors.New("not claimable") // another holds it, it is not due, or its sandbox is busy
 	ErrLost            = errors.New("another attempt owns the job")

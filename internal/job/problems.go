@@ -21,6 +21,7 @@ const (
 	Forbidden             Code = "FORBIDDEN"               // the caller names another user
 	JobNotFound           Code = "JOB_NOT_FOUND"           // no such job, or not the caller's
 	JobFinished           Code = "JOB_FINISHED"            // the job has ended
+	JobNotFinished        Code = "JOB_NOT_FINISHED"        // the job has not ended yet
 	SandboxNotFound       Code = "SANDBOX_NOT_FOUND"       // no such sandbox, or not the caller's
 	SandboxBusy           Code = "SANDBOX_BUSY"            // a job runs in the sandbox
 	InvalidCursor         Code = "INVALID_CURSOR"          // not a cursor of this stream or list

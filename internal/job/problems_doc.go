@@ -117,6 +117,10 @@ var Problems = []CodeDoc{
 		"Come back after Retry-After seconds; /readyz says when it is there. An Idempotency-Key keeps a repeated request one job.", true,
 	},
 	{
+		JobNotFinished, "The job has not ended; only ended jobs can be retried.", "It is queued or running, and Sandpiper tries it again by itself where that costs nothing.",
+		"Wait for its end, or cancel it first.", true,
+	},
+	{
 		InternalError, "Something went wrong in Sandpiper.", "A bug, or something that it needs, such as the database, is away.",
 		"Look at /readyz, and in the server's log for the requestId. The request may be sent again; an Idempotency-Key keeps it one job.", true,
 	},

@@ -29,7 +29,8 @@ func (t *tx) conversation(ctx context.Context, j job.Job) (id, sandbox string, e
 		}
 	}
 	if id == "" {
-		return job.NewConversationID(), sandbox, nil
+		id, err := t.beginning(ctx, j)
+		return id, sandbox, err
 	}
 	if sandbox == "" {
 		err = t.row(ctx, `SELECT sandbox_id FROM jobs WHERE conversation_id = $1 AND tenant = $2 AND user_id = $3
@@ -40,6 +41,21 @@ func (t *tx) conversation(ctx context.Context, j job.Job) (id, sandbox string, e
 		}
 	}
 	return id, sandbox, err
+}
+
+// beginning is the id of the conversation that a new job begins. A retry begins the one of the job that it repeats anew,
+// unless another job has gone on with that, or is about to: it would lose what was said before.
+func (t *tx) beginning(ctx context.Context, j job.Job) (id string, err error) {
+	taken := j.RetryOf == "" || j.ConversationID == ""
+	if !taken {
+		err = t.row(ctx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE conversation_id = $1 AND tenant = $2 AND user_id = $3
+			AND continues AND (session_id <> '' OR state IN ('queued', 'running')))`,
+			j.ConversationID, j.Tenant, j.UserID).Scan(&taken)
+	}
+	if taken {
+		return job.NewConversationID(), err
+	}
+	return j.ConversationID, err
 }
 
 // said is where a conversation stands.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,7 +61,7 @@ func talkOf(j job.Job) string {
 	if j.Spec.Continue && j.Spec.ConversationID == "" {
 		return "talk in " + j.Spec.SandboxID
 	}
-	return j.Spec.ConversationID
+	return cmp.Or(j.Spec.ConversationID, j.ConversationID)
 }
 
 // submittedBefore returns the id of the job that came with the key of j before, "" when it is new. The key is taken by an

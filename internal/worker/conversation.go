@@ -10,9 +10,10 @@ import (
 )
 
 // session is the id of the next run's session. A session's id can be used once, also when the run came to nothing
-// ("already in use", measured on 2.1.330), so each run has its own; the very first one has the conversation's.
+// ("already in use", measured on 2.1.330), so each run has its own; the very first one has the conversation's. A retry by
+// hand may begin the conversation of another job, in the same sandbox: the name is taken there.
 func (a *attempt) session() string {
-	if a.prior == nil && a.resume == "" {
+	if a.prior == nil && a.resume == "" && a.job.RetryOf == "" {
 		return a.job.ConversationID
 	}
 	return uuid.NewString()

@@ -235,3 +235,23 @@ func TestMoney(t *testing.T) {
 		t.Errorf("cost of an unknown model = %v, want none", *o.CostUSD)
 	}
 }
+
+// TestASessionIsUsedOnce: the command refuses one that its sandbox has seen.
+func TestASessionIsUsedOnce(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*attempt)
+		shared bool // with whoever else has the conversation
+	}{
+		"the first run of a job that begins a conversation": {func(*attempt) {}, true},
+		"a later run of it":            {func(a *attempt) { a.prior = &job.Run{ID: "run_1"} }, false},
+		"one that goes on":             {func(a *attempt) { a.resume = "session-1" }, false},
+		"a retry that begins it again": {func(a *attempt) { a.job.RetryOf = "job_0" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := testAttempt(func(a *attempt) { a.job.ConversationID = "talk-1"; tc.change(a) })
+			if got := a.session(); (got == "talk-1") != tc.shared || got == "" {
+				t.Errorf("session %q, want the conversation's: %v", got, tc.shared)
+			}
+		})
+	}
+}

@@ -32,6 +32,7 @@ var conversationFacts = []fact{
 		first := said(t, s, "session-1")
 		isLost(t, s, Queued(t, s, continues(first), func(j *job.Job) { j.UserID = Bob.UserID }).ID)
 	}},
+	{"a retry begins the conversation of its job again, while nothing has gone on with it", retryBegins},
 	{"a turn in which nothing was said is skipped", func(t *testing.T, s *store.Store) {
 		first := said(t, s, "session-1")
 		silent := Claim(t, s, Queued(t, s, continues(first)).ID)
@@ -42,6 +43,39 @@ var conversationFacts = []fact{
 			t.Errorf("goes on with %q in %s", c.Resume, c.Sandbox.ID)
 		}
 	}},
+}
+
+// retryOf is a retry by hand of a job that began a conversation.
+func retryOf(first job.Job) func(*job.Job) {
+	return func(j *job.Job) { j.RetryOf, j.ConversationID = first.ID, first.ConversationID }
+}
+
+func retryBegins(t *testing.T, s *store.Store) {
+	first := said(t, s, "session-1")
+	again := Queued(t, s, retryOf(first))
+	if again.ConversationID != first.ConversationID || again.RetryOf != first.ID || again.Spec.Continues() {
+		t.Fatalf("the retry is %+v, want it to begin %s", again, first.ConversationID)
+	}
+	c := Claim(t, s, again.ID)
+	if c.Resume != "" {
+		t.Errorf("the retry goes on with %q", c.Resume)
+	}
+	say(t, s, c, "session-2")
+	next := Queued(t, s, continues(first))
+	if other := Queued(t, s, retryOf(first)); other.ConversationID == first.ConversationID {
+		t.Errorf("a retry begins a conversation anew that a job is about to go on with")
+	}
+	if c := Claim(t, s, next.ID); c.Resume != "session-2" {
+		t.Errorf("the next job goes on with %q, want what the retry said", c.Resume)
+	} else {
+		say(t, s, c, "session-3")
+	}
+	if other := Queued(t, s, retryOf(first)); other.ConversationID == first.ConversationID {
+		t.Errorf("a retry begins a conversation anew that a job has gone on with")
+	}
+	if other := Queued(t, s, retryOf(first), func(j *job.Job) { j.UserID = Bob.UserID }); other.ConversationID != first.ConversationID {
+		t.Errorf("another user's jobs with the same id are in the way")
+	}
 }
 
 func continues(first job.Job) func(*job.Job) {
