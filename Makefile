@@ -13,7 +13,7 @@ override USER_ID := $(value USER_ID)
 
 .DEFAULT_GOAL := help
 layers := test-snapshot test-claude test-session test-api test-e2e
-.PHONY: help run long build test $(layers) check bench fuzz stop clean
+.PHONY: help run long build test $(layers) check bench soak fuzz stop clean
 
 help: ## this list
 	@echo "Sandpiper runs Claude Code prompts as durable jobs in sandboxes."
@@ -54,6 +54,9 @@ bench: ## speed and memory, beside baselines of the same run; BENCH=… chooses,
 
 long: ## the long forms of three tests: 500 hostile prompts, 200 jobs at once, 30 s without Redis
 	@scripts/test.sh -run 'Hostile|ManyJobs|RedisCostsDelay' ./test/e2e -args -prompts 500 -jobs 200 -silence 30s
+
+soak: ## two processes under 50 no-op jobs a second for ten minutes, and one worker with 2,000 running prompts (16 GB)
+	@scripts/test.sh -v -timeout 40m -run 'TestSoak|TestManyRunningPrompts' ./test/e2e -args -soak 10m -running 2000
 
 fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh

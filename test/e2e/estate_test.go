@@ -34,7 +34,7 @@ var embeddedOnly = map[string]string{
 var apart = []string{
 	"TestEventsOfOneAPIAreSeenOnAnother", "TestAWorkerIsKilledInMidJob", "TestAStoppedWorkerHandsOver", "TestTurnsMove",
 	"TestASandboxIsCreatedThroughAWorker", "TestReadinessOfAFleet", "TestAnOlderSchemaEndsTheStart", "TestANewerSchema", "TestAnUpBesideAnother",
-	"TestEveryEmbeddedOnlyTestIsThere",
+	"TestEveryEmbeddedOnlyTestIsThere", "TestSoak", "TestManyRunningPrompts",
 }
 
 // chooseEstate leaves out what the estate has no use for.
