@@ -280,7 +280,7 @@ func (b *box) followed(runID string) (out []byte, last run.Chunk) {
 
 func (b *box) looked(runID string, phase job.Phase) run.Evidence {
 	b.t.Helper()
-	e, err := run.Look(b.t.Context(), b, runID, cmp.Or(phase, job.Launched))
+	e, err := run.Look(b.t.Context(), b, runID, 1, cmp.Or(phase, job.Launched))
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func TestAFullDiskDoesNotLoseTheExitCode(t *testing.T) {
 		t.Errorf("followed %q, %+v", out, last)
 	}
 	t.Logf("the command said: %s", last.Stderr)
-	if err := run.Stop(t.Context(), b, l.RunID, 0); err != nil {
+	if err := run.Stop(t.Context(), b, l.RunID, 1, 0); err != nil {
 		t.Error(err)
 	}
 }

@@ -2,6 +2,7 @@
 // anyone who knows the run's id. Its truth lives in the sandbox, in files and processes; it keeps nothing here.
 //
 //	$HOME/.sandpiper/launched/<run>           the marker: from here on it may have been paid for
+//	$HOME/.sandpiper/owners/<run>.<n>         attempt n has taken the run over: those below n launch and end nothing any more
 //	$HOME/.sandpiper/latest                   the id of the newest run in this sandbox
 //	$HOME/.sandpiper/runs/<run>/by-<n>.<x>/   one launcher's own copy: prompt, argv, env, run.sh
 //	$HOME/.sandpiper/runs/<run>/lock/         whose mkdir succeeds, launches
@@ -17,7 +18,10 @@
 //
 // Many launch at once, or one launches again after a lost reply: the lock lets one through. The launch request is held
 // up on its way until another worker owns the job: the launcher compares the time of the upload with now, both on the
-// sandbox's clock, and starts nothing (see Start). The launcher, the keeper (the process that stays with the command) or
+// sandbox's clock, and starts nothing (see Start). A worker was paused and wakes up in the middle of a launch or a stop,
+// while another one has long followed the run: who takes a run over leaves a mark first, and what comes from an older
+// attempt is refused here, in the sandbox, where no time goes by between the look and the deed. The mark is outside of the
+// run's folder, whose absence is evidence. The launcher, the keeper (the process that stays with the command) or
 // the command is killed at any point: every step leaves a trace before the next one begins, and everything that
 // belongs to the run carries SANDPIPER_RUN=<run> in its environment from its first instruction, so that Look can
 // tell dead from not yet. The sandbox's daemon is killed, or the sandbox is away: no evidence; an error. All workers

@@ -34,24 +34,28 @@ type Evidence struct {
 	Size int64 // bytes of output that are there to be followed
 }
 
-// Look says what became of a run, from SQL's phase and what is found in the sandbox. It changes nothing. A sandbox
-// that does not answer is an error, and no evidence: wait. One request, and a second one in the rare case that the
-// command died without an exit code and there may be a result.
-func Look(ctx context.Context, box Box, runID string, phase job.Phase) (Evidence, error) {
-	e, err := look(ctx, box, runID, phase)
+// Look takes a run over for an attempt and says what became of it, from SQL's phase and what is found in the sandbox. From
+// then on launches and stops of older attempts do nothing there; ErrTaken means that a newer one has it. Nothing else
+// is changed. A sandbox that does not answer is an error, and no evidence: wait. One request, and a second one in the rare
+// case that the command died without an exit code and there may be a result.
+func Look(ctx context.Context, box Box, runID string, attempt int64, phase job.Phase) (Evidence, error) {
+	e, err := look(ctx, box, runID, attempt, phase)
 	if err != nil {
 		return Evidence{}, fmt.Errorf("look into run %s: %w", runID, err)
 	}
 	return e, nil
 }
 
-func look(ctx context.Context, box Box, runID string, phase job.Phase) (Evidence, error) {
+func look(ctx context.Context, box Box, runID string, attempt int64, phase job.Phase) (Evidence, error) {
 	if !runIDForm.MatchString(runID) {
 		return Evidence{}, errors.New("bad run id")
 	}
-	text, err := ask(ctx, box, lookScript, time.Minute, runID)
+	text, err := ask(ctx, box, lookScript, time.Minute, runID, attempt)
 	if err != nil {
 		return Evidence{}, err
+	}
+	if text == "sandpiper-look lost" {
+		return Evidence{}, ErrTaken
 	}
 	f, err := parseFound(text)
 	if err != nil {

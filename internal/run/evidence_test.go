@@ -178,7 +178,7 @@ func TestAProcessIsFoundByItsMarkAlone(t *testing.T) {
 	if e := b.looked(l.RunID, job.Intended); e.Kind != run.Alive {
 		t.Errorf("Look = %s", e.Kind)
 	}
-	if err := run.Stop(t.Context(), b, l.RunID, time.Second); err != nil || there(pid) {
+	if err := run.Stop(t.Context(), b, l.RunID, 1, time.Second); err != nil || there(pid) {
 		t.Errorf("Stop: %v, there: %v", err, there(pid))
 	}
 }

@@ -32,6 +32,9 @@ type Poll struct {
 	// Gather is how long to wait on, inside Wait, once there is a line: for more, or for the end. It does not hold
 	// up the end. With 0 each line is handed out as it comes.
 	Gather time.Duration
+	// Attempt is who follows. One that a newer attempt has taken the run over from gets ErrTaken. 0 only reads, and is
+	// nobody.
+	Attempt int64
 }
 
 // Follow waits for output behind offset, up to wait, and gathers lines for DefaultGather. It is one request, which
@@ -55,13 +58,16 @@ func (p Poll) follow(ctx context.Context, box Box, runID string) (Chunk, error) 
 		return Chunk{}, errors.New("bad run id or offset")
 	}
 	text, err := ask(ctx, box, followScript, p.Wait,
-		runID, p.Offset, max(0, p.Wait.Milliseconds()), max(0, p.Gather.Milliseconds()), pollBytes)
+		runID, p.Offset, max(0, p.Wait.Milliseconds()), max(0, p.Gather.Milliseconds()), pollBytes, p.Attempt)
 	if err != nil {
 		return Chunk{}, err
 	}
 	r, err := parseReply(text)
 	if err != nil {
 		return Chunk{}, err
+	}
+	if r.state == stateLost {
+		return Chunk{}, ErrTaken
 	}
 	if r.left {
 		return Chunk{}, ErrStillRunning
@@ -117,6 +123,7 @@ const (
 	stateRest    = "rest" // over, but there is more than fits a poll
 	stateEnded   = "ended"
 	stateGone    = "gone"
+	stateLost    = "lost"
 )
 
 // reply is what follow.sh prints.
@@ -148,7 +155,7 @@ func parseReply(text string) (reply, error) {
 	switch r.state {
 	case stateEnded:
 		r.exit, faults[0] = strconv.Atoi(head[2])
-	case stateRunning, stateRest, stateGone:
+	case stateRunning, stateRest, stateGone, stateLost:
 	default:
 		faults[0] = fmt.Errorf("state %q", clip(r.state))
 	}

@@ -331,7 +331,7 @@ func TestFollowRefusesBadRequests(t *testing.T) {
 	b := newBox(t)
 	for _, err := range []error{
 		second(run.Follow(t.Context(), b, "../x", 0, 0)), second(run.Follow(t.Context(), b, "run_1", -1, 0)),
-		second(run.Look(t.Context(), b, "a b", "")), run.Stop(t.Context(), b, "", 0),
+		second(run.Look(t.Context(), b, "a b", 1, "")), run.Stop(t.Context(), b, "", 1, 0),
 	} {
 		if err == nil || errors.Is(err, run.ErrStillRunning) {
 			t.Errorf("%v", err)

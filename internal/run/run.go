@@ -3,9 +3,11 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"sandpiper/internal/daytona"
+	"sandpiper/internal/job"
 )
 
 // Box is a sandbox, as far as this room needs it. *daytona.Toolbox is one.
@@ -53,6 +55,9 @@ type Chunk struct {
 	// Stderr is the end of its standard error, at most 64 KiB, when Ended or Gone.
 	Stderr []byte
 }
+
+// ErrTaken means that a newer attempt has taken the run over. It is a job.ErrLost that the sandbox has said.
+var ErrTaken = fmt.Errorf("%w: a newer attempt has taken its run over", job.ErrLost)
 
 // ErrStillRunning means that something of the run could not be ended: stop the sandbox by force.
 var ErrStillRunning = errors.New("processes of the run are still there")

@@ -210,7 +210,7 @@ func TestNothingHidesFromStop(t *testing.T) {
 			t.Errorf("before the stop there are %s", all)
 		}
 		began := time.Now()
-		if err := run.Stop(t.Context(), s, l.RunID, 5*time.Second); err != nil {
+		if err := run.Stop(t.Context(), s, l.RunID, 1, 5*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		t.Logf("stopped in %s", time.Since(began))
@@ -220,7 +220,7 @@ func TestNothingHidesFromStop(t *testing.T) {
 		if !there(stranger) || !there(os.Getpid()) {
 			t.Error("a process outside of the sandbox was killed")
 		}
-		if e, err := run.Look(t.Context(), s, l.RunID, job.Launched); err != nil || e.Kind != run.Ended || e.Exit != 143 {
+		if e, err := run.Look(t.Context(), s, l.RunID, 1, job.Launched); err != nil || e.Kind != run.Ended || e.Exit != 143 {
 			t.Errorf("Look = %+v, %v", e, err)
 		}
 		s.started(s.launch(`exit 0`, func(l *run.Launch) { l.RunID = s.box.run("next") })) // its session was older, and lives
@@ -252,10 +252,10 @@ func TestALateReaderLeavesTheNextRunAlone(t *testing.T) {
 		s.followed(old.RunID)
 		s.says(`rm -f $HOME/.sandpiper/runs/*_old/swept`) // as if the first reader had died before it was done
 		s.followed(old.RunID)
-		if err := run.Stop(t.Context(), s, old.RunID, 0); err != nil {
+		if err := run.Stop(t.Context(), s, old.RunID, 1, 0); err != nil {
 			t.Error(err)
 		}
-		if e, err := run.Look(t.Context(), s, l.RunID, job.Launched); err != nil || e.Kind != run.Alive {
+		if e, err := run.Look(t.Context(), s, l.RunID, 1, job.Launched); err != nil || e.Kind != run.Alive {
 			t.Errorf("Look = %+v, %v", e, err)
 		}
 	})
@@ -268,22 +268,22 @@ func TestASandboxThatDiesGivesNoEvidenceUntilItAnswers(t *testing.T) {
 		if err := syscall.Kill(s.daemon(), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if e, err := run.Look(t.Context(), s, l.RunID, job.Launched); err == nil {
+		if e, err := run.Look(t.Context(), s, l.RunID, 1, job.Launched); err == nil {
 			t.Errorf("Look = %+v while nobody answers", e)
 		}
 		if err := s.client.Stop(t.Context(), s.id, true); err != nil && !errors.Is(err, daytona.ErrConflict) {
 			t.Logf("stop: %v", err) // it may know already
 		}
 		s.restarted()
-		e, err := run.Look(t.Context(), s, l.RunID, job.Launched)
+		e, err := run.Look(t.Context(), s, l.RunID, 1, job.Launched)
 		// Without walls the daemon's end is nobody else's: the run goes on, is found by its mark, and can be stopped.
 		if want := map[bool]run.Kind{true: run.Unknown, false: run.Alive}[s.walls]; err != nil || e.Kind != want {
 			t.Errorf("Look = %+v, %v, want %s", e, err, want)
 		}
-		if err := run.Stop(t.Context(), s, l.RunID, 0); err != nil {
+		if err := run.Stop(t.Context(), s, l.RunID, 1, 0); err != nil {
 			t.Error(err)
 		}
-		if e, err := run.Look(t.Context(), s, l.RunID, job.Launched); err != nil || e.Kind == run.Alive {
+		if e, err := run.Look(t.Context(), s, l.RunID, 1, job.Launched); err != nil || e.Kind == run.Alive {
 			t.Errorf("Look after Stop = %+v, %v", e, err)
 		}
 	})

@@ -31,8 +31,9 @@ func (broken) Lasting() bool { return true }
 const launchWithin = 30 * time.Second
 
 // Start uploads what a run needs and starts it, unless another launch of the same run came first. It may be called
-// by any number of workers, at once or again: the lock in the sandbox lets one through. After an error nobody knows
-// whether it was started: ask Look.
+// by any number of workers, at once or again: the lock in the sandbox lets one through. ErrTaken means that a newer
+// attempt has taken the run over, and that this launch started nothing. After another error nobody knows whether it was
+// started: ask Look.
 //
 // The deadline needs no common clock. The uploaded prompt carries the sandbox's own time of its arrival, and that
 // arrival was not later than the upload's answer here. So a launch that begins within (StartWithin − the time that
@@ -122,8 +123,8 @@ func nulEnded(words []string) []byte {
 // mark is in the launcher's environment before its first instruction, so that nobody takes it for dead.
 func (l Launch) command(folder string, within time.Duration) string {
 	limit := l.Timeout + time.Minute
-	return fmt.Sprintf(`SANDPIPER_RUN=%s bash "$HOME/.sandpiper/runs/%[1]s/%s/run.sh" launch %[1]s %[2]s %d %d %d </dev/null`,
-		l.RunID, folder, len(l.Prompt), within.Milliseconds(), int(limit.Seconds()+0.5))
+	return fmt.Sprintf(`SANDPIPER_RUN=%s bash "$HOME/.sandpiper/runs/%[1]s/%s/run.sh" launch %[1]s %[2]s %d %d %d %d </dev/null`,
+		l.RunID, folder, len(l.Prompt), within.Milliseconds(), int(limit.Seconds()+0.5), l.Attempt)
 }
 
 // exec runs the launch in the session, which is made (again) when it is gone.
@@ -156,6 +157,8 @@ func readReport(done daytona.Exec) (Started, error) {
 			return Started{Already: true}, nil
 		case word == "late":
 			return Started{TooLate: true}, nil
+		case word == "lost":
+			return Started{}, ErrTaken
 		case broken:
 			return Started{}, fmt.Errorf("%w: %s", ErrBroken, why)
 		}

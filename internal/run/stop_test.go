@@ -48,7 +48,7 @@ func TestStopEndsWhateverTheRunStarted(t *testing.T) {
 		pids = append(pids, b.pid(n))
 	}
 	strangers := []int{b.stranger("HOME=/"), b.stranger("SANDPIPER_RUN=" + l.RunID + "x"), b.stranger("X=SANDPIPER_RUN=" + l.RunID)}
-	if err := run.Stop(t.Context(), b, l.RunID, 5*time.Second); err != nil {
+	if err := run.Stop(t.Context(), b, l.RunID, 1, 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	for i, pid := range pids {
@@ -65,7 +65,7 @@ func TestStopEndsWhateverTheRunStarted(t *testing.T) {
 	if e := b.looked(l.RunID, ""); e.Kind != run.Ended || e.Exit != 143 {
 		t.Errorf("Look = %+v, want the exit code of SIGTERM", e)
 	}
-	if err := run.Stop(t.Context(), b, l.RunID, time.Second); err != nil {
+	if err := run.Stop(t.Context(), b, l.RunID, 1, time.Second); err != nil {
 		t.Errorf("again: %v", err)
 	}
 }
@@ -86,7 +86,7 @@ func TestACommandThatIgnoresSIGTERMIsKilledAfterTheGrace(t *testing.T) {
 	l := b.started(b.launch(`trap '' TERM; echo $$ > $HOME/notes/pid; while :; do sleep 1; done`))
 	b.noted("pid")
 	began := time.Now()
-	if err := run.Stop(t.Context(), b, l.RunID, 300*time.Millisecond); err != nil {
+	if err := run.Stop(t.Context(), b, l.RunID, 1, 300*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took < 300*time.Millisecond {
@@ -101,7 +101,7 @@ func TestACommandMayTidyUpInItsGrace(t *testing.T) {
 	b := newBox(t)
 	l := b.started(b.launch(`trap 'echo bye; exit 7' TERM; echo $$ > $HOME/notes/pid; while :; do read -t 0.05 <> <(:); done`))
 	b.noted("pid")
-	if err := run.Stop(t.Context(), b, l.RunID, 20*time.Second); err != nil {
+	if err := run.Stop(t.Context(), b, l.RunID, 1, 20*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if out, last := b.followed(l.RunID); string(out) != "bye\n" || last.Exit != 7 {
@@ -113,7 +113,7 @@ func TestAStoppedRunCannotBeLaunchedAfterwards(t *testing.T) {
 	b := newBox(t)
 	l := b.launch(`:`)
 	b.beforeExec = func() { // the launch is on its way
-		if err := run.Stop(t.Context(), b, l.RunID, 0); err != nil {
+		if err := run.Stop(t.Context(), b, l.RunID, 1, 0); err != nil {
 			t.Error(err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestStopInTheMiddleOfALaunch(t *testing.T) {
 			b := newBox(t)
 			l := b.launch(wait)
 			b.launchedUntil(l, before)
-			if err := run.Stop(t.Context(), b, l.RunID, 0); err != nil {
+			if err := run.Stop(t.Context(), b, l.RunID, 1, 0); err != nil {
 				t.Fatal(err)
 			}
 			b.quiet()
@@ -154,7 +154,7 @@ func TestWhatCannotBeEndedIsSaid(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(b.home, "harmless.sh"), []byte("kill() { :; }\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := run.Stop(t.Context(), b, l.RunID, 0)
+	err := run.Stop(t.Context(), b, l.RunID, 1, 0)
 	if !errors.Is(err, run.ErrStillRunning) || !strings.Contains(err.Error(), strconv.Itoa(b.pid("pid"))) {
 		t.Errorf("Stop: %v, want ErrStillRunning and the pid", err)
 	}

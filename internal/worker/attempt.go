@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"sandpiper/internal/claude"
+	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
 	"sandpiper/internal/pool"
+	"sandpiper/internal/run"
 	"sandpiper/internal/store"
 )
 
@@ -49,9 +51,12 @@ func (a *attempt) work(ctx, final context.Context) {
 	}
 	d, err := a.steps(ctx, final)
 	cause := context.Cause(ctx)
-	if err != nil && errors.Is(cause, errCancelled) {
+	if err != nil && errors.Is(cause, errCancelled) && !errors.Is(err, job.ErrLost) {
 		d, err = a.abort(final)
 		cause = context.Cause(final)
+	}
+	if errors.Is(err, run.ErrTaken) && !errors.Is(cause, job.ErrLost) {
+		d, err = a.disowned(final, err)
 	}
 	switch {
 	case errors.Is(err, job.ErrLost), errors.Is(cause, job.ErrLost):
@@ -113,6 +118,21 @@ func (a *attempt) abort(ctx context.Context) (decision, error) {
 		return decision{}, err
 	}
 	return a.reader().stopped(ctx, errCancelled)
+}
+
+// disowned looks into SQL after the sandbox has said that another attempt has the job. It has, as a rule. But a
+// prompt can write what it likes where runs are kept: when the job is still ours, nobody follows the run that the sandbox
+// does not let us follow, so the sandbox is stopped.
+func (a *attempt) disowned(ctx context.Context, lost error) (decision, error) {
+	if again(ctx, func() error { return a.confirm(ctx) }) != nil {
+		return decision{}, lost
+	}
+	if err := again(ctx, func() error { return a.halt(ctx) }); err != nil && !errors.Is(err, daytona.ErrNotFound) {
+		return decision{}, err
+	}
+	v := unknown("the marks of the run in its sandbox were changed")
+	v.Usage = a.run.Usage
+	return a.decide(v, 0), nil
 }
 
 // say appends log lines.

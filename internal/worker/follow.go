@@ -50,7 +50,8 @@ func (a *attempt) follow(ctx, final context.Context, left time.Duration) (decisi
 func (r *reader) read(ctx, final context.Context) (claude.Ending, error) {
 	silent := time.Now()
 	for wait := 100 * time.Millisecond; ; {
-		chunk, err := run.Follow(ctx, r.a.box, r.a.run.ID, r.next, r.a.w.o.Poll)
+		poll := run.Poll{Offset: r.next, Wait: r.a.w.o.Poll, Gather: run.DefaultGather, Attempt: r.a.id.Number}
+		chunk, err := poll.Follow(ctx, r.a.box, r.a.run.ID)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return claude.Ending{}, context.Cause(ctx)
@@ -149,28 +150,64 @@ func (r *reader) stopped(ctx context.Context, cause error) (decision, error) {
 	return r.verdict(ctx, ending)
 }
 
-// stop returns when nothing of the run is left. What cannot be ended from inside is ended with its sandbox.
+// stop returns when nothing of the run is left. What cannot be ended from inside is ended with its sandbox. It ends
+// nothing of a run that another attempt may own: the lease is looked at before, and the sandbox refuses an older attempt.
 func (r *reader) stop(ctx context.Context) error {
 	a := r.a
 	const mostAsked = 5
 	for asked := 1; ; asked++ {
-		err := run.Stop(ctx, a.box, a.run.ID, a.w.o.Grace)
-		if err == nil {
-			return nil
+		err := errUncertain
+		if a.lease() > 0 {
+			err = run.Stop(ctx, a.box, a.run.ID, a.id.Number, a.w.o.Grace)
 		}
-		if ctx.Err() != nil {
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case errors.Is(err, job.ErrLost):
+			return err
 		}
 		a.log.WarnContext(ctx, "stop is asked for again", "err", err)
 		if asked%mostAsked == 0 {
-			err = a.w.boxes.Halt(ctx, a.sandbox)
+			err = a.halt(ctx)
 		}
-		if errors.Is(err, daytona.ErrNotFound) {
+		switch {
+		case errors.Is(err, daytona.ErrNotFound):
 			return unanswered{err}
+		case errors.Is(err, job.ErrLost):
+			return err
 		}
 		a.mayHeal(ctx, err)
-		pause(ctx, time.Second)
+		pause(ctx, min(time.Second, a.w.o.Beat))
 	}
+}
+
+// errUncertain means that no beat went through for a lease: another attempt may own the job by now.
+var errUncertain = errors.New("whether the job is still this attempt's is not known")
+
+// halt stops the attempt's sandbox by force, and with it whatever runs there. The platform knows no attempts: so SQL is
+// asked right before, and the request is given up when the lease that SQL has just extended may be over.
+func (a *attempt) halt(ctx context.Context) error {
+	if err := a.confirm(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.lease())
+	defer cancel()
+	return a.w.boxes.Halt(ctx, a.sandbox)
+}
+
+// confirm asks SQL whether the job is still this attempt's. job.ErrLost says that it is not.
+func (a *attempt) confirm(ctx context.Context) error {
+	began := time.Now()
+	beat, err := a.w.rows.Beat(ctx, a.w.o.Name, []job.Attempt{a.id}, a.w.o.Lease)
+	if err == nil && len(beat.Lost) > 0 {
+		err = job.ErrLost
+	}
+	if err == nil {
+		a.w.held.beaten([]job.Attempt{a.id}, began)
+	}
+	return err
 }
 
 // verdict judges the end, says what the guide says of an answer, and decides.

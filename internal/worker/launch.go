@@ -87,10 +87,10 @@ func (a *attempt) lease() time.Duration {
 // mayHeal reports whether trying again may help after err from the sandbox. It opens the sandbox anew, which starts
 // one that was stopped.
 func (a *attempt) mayHeal(ctx context.Context, err error) bool {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, job.ErrLost) {
 		return false
 	}
-	if daytona.Temporary(err) {
+	if daytona.Temporary(err) || a.lease() <= 0 { // a sandbox that may be another's is not touched
 		return true
 	}
 	a.w.boxes.Forget(a.sandbox.ID)

@@ -68,7 +68,7 @@ func (a *attempt) reach(ctx context.Context) error {
 // look asks until the sandbox answers.
 func (a *attempt) look(ctx context.Context) (run.Evidence, error) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		found, err := run.Look(ctx, a.box, a.run.ID, a.run.Phase)
+		found, err := run.Look(ctx, a.box, a.run.ID, a.id.Number, a.run.Phase)
 		switch {
 		case err == nil:
 			return found, nil

@@ -1,11 +1,14 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,8 +22,9 @@ import (
 type ice struct {
 	mu   sync.Mutex
 	held chan struct{} // closed when it thaws; nil while it flows
-	// before is asked for each request to the platform, before it leaves; a test may freeze there. May be nil.
-	before func(r *http.Request)
+	// before is told what the worker is about to do; a test may freeze it there. May be nil.
+	before func(point string)
+	mutate func(body []byte) []byte // changes what goes to the platform, to something as long; may be nil
 }
 
 func (i *ice) freeze() {
@@ -50,7 +54,47 @@ func (i *ice) pass() {
 	}
 }
 
-func (i *ice) watch(before func(r *http.Request)) {
+// at is where the worker is about to do something: the name of a method of the store, or one of places.
+func (i *ice) at(point string) {
+	i.mu.Lock()
+	before := i.before
+	i.mu.Unlock()
+	if before != nil {
+		before(point)
+	}
+	i.pass()
+}
+
+// freezeAt freezes the worker the first time that it is about to do something, and closes the channel then.
+func (i *ice) freezeAt(point string) <-chan struct{} {
+	frozen := make(chan struct{})
+	var once sync.Once
+	i.watch(func(p string) {
+		if p == point {
+			once.Do(func() { i.freeze(); close(frozen) })
+		}
+	})
+	return frozen
+}
+
+// places tell requests to the platform by what is in them.
+var places = []struct{ name, text string }{
+	{"launch", `/run.sh`}, {"follow", "sandpiper-follow"}, {"look", "sandpiper-look"}, {"stop", "sandpiper-stop"}, {"preflight", "preflight: "},
+}
+
+func placeOf(r *http.Request, body []byte) string {
+	if strings.Contains(r.URL.Path, "/files/") {
+		return "upload"
+	}
+	for _, p := range places {
+		if bytes.Contains(body, []byte(p.text)) {
+			return p.name
+		}
+	}
+	return r.Method + " " + r.URL.Path
+}
+
+func (i *ice) watch(before func(point string)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.before = before
@@ -68,13 +112,15 @@ func (i *ice) line(t testing.TB, to string) string {
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 	proxy.ModifyResponse = func(*http.Response) error { i.pass(); return nil }
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		i.mu.Lock()
-		before := i.before
-		i.mu.Unlock()
-		if before != nil {
-			before(r)
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
 		}
-		i.pass()
+		i.at(placeOf(r, body))
+		if i.mutate != nil {
+			body = i.mutate(body)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		proxy.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
 	}))
 	t.Cleanup(func() {
@@ -94,43 +140,43 @@ type frozen struct {
 }
 
 func (f frozen) Claim(ctx context.Context, q store.Claim) (store.Claimed, error) {
-	f.ice.pass()
+	f.ice.at("Claim")
 	defer f.ice.pass()
 	return f.Store.Claim(ctx, q)
 }
 
 func (f frozen) Beat(ctx context.Context, worker string, held []job.Attempt, lease time.Duration) (store.Beat, error) {
-	f.ice.pass()
+	f.ice.at("Beat")
 	defer f.ice.pass()
 	return f.Store.Beat(ctx, worker, held, lease)
 }
 
 func (f frozen) Append(ctx context.Context, a job.Attempt, b store.Batch) (int64, error) {
-	f.ice.pass()
+	f.ice.at("Append")
 	defer f.ice.pass()
 	return f.Store.Append(ctx, a, b)
 }
 
 func (f frozen) Intend(ctx context.Context, a job.Attempt, r job.Run) error {
-	f.ice.pass()
+	f.ice.at("Intend")
 	defer f.ice.pass()
 	return f.Store.Intend(ctx, a, r)
 }
 
 func (f frozen) MarkLaunched(ctx context.Context, a job.Attempt, runID string) error {
-	f.ice.pass()
+	f.ice.at("MarkLaunched")
 	defer f.ice.pass()
 	return f.Store.MarkLaunched(ctx, a, runID)
 }
 
 func (f frozen) Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q store.Requeue) error {
-	f.ice.pass()
+	f.ice.at("Requeue")
 	defer f.ice.pass()
 	return f.Store.Requeue(ctx, a, afterSeq, q)
 }
 
 func (f frozen) Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error {
-	f.ice.pass()
+	f.ice.at("Finish")
 	defer f.ice.pass()
 	return f.Store.Finish(ctx, a, o, afterSeq)
 }

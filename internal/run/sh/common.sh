@@ -3,6 +3,25 @@
 umask 077
 base=$HOME/.sandpiper
 
+# theirs ATTEMPT: a newer attempt has taken the run over. An attempt that takes it over leaves an empty file with its
+# number: to make one is atomic, needs no room on a full disk, and the highest number counts, in whatever order they came.
+theirs() {
+  local f
+  for f in "$base/owners/$id".*; do
+    f=${f##*.}
+    [[ $f =~ ^[0-9]{1,18}$ ]] && ((10#$f > $1)) && return 0
+  done
+  return 1
+}
+
+# seize ATTEMPT: takes the run over, and says whether it is ours then. A disk so full that it takes no file at all must
+# not hide what became of a run, so the file's failure is none: the fences in SQL are there too.
+seize() {
+  [[ -d $base/owners ]] || mkdir -p "$base/owners"
+  [[ -e $base/owners/$id.$1 ]] || : > "$base/owners/$id.$1"
+  ! theirs "$1"
+}
+
 # fields PID: what /proc says of a process, in STATE, PARENT and START (in clock ticks since the machine's boot).
 # A process may put blanks, brackets and newlines into its own name: the fields begin after the last bracket.
 fields() {

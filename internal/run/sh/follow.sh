@@ -1,13 +1,14 @@
-# follow.sh ID OFFSET WAIT GATHER MAX
+# follow.sh ID OFFSET WAIT GATHER MAX ATTEMPT
 #
 # Waits up to WAIT milliseconds for a whole line behind OFFSET and from then on up to GATHER milliseconds for more, or
 # for the end, and prints: its name, the state, the exit code (or -) and the size of the output; where the output is;
 # at most MAX bytes of it from OFFSET, in base64; once the run is over the end of its standard error, likewise; a dot.
 # When the run is over, it first ends what the run left behind. States: running, rest (over, but
 # MAX does not take it all), ended, gone (no exit code and no process), and these two with "+left" when something
-# could not be ended.
+# could not be ended; lost, when a newer attempt than ATTEMPT has taken the run over: then it ends nothing. An ATTEMPT of 0
+# only reads, and is never lost.
 exec 2>/dev/null
-id=$1 offset=$2 gather=$4 max=$5
+id=$1 offset=$2 gather=$4 max=$5 attempt=$6
 until=$((${EPOCHREALTIME/[.,]/} + $3 * 1000))
 state=running code=- size=0
 
@@ -108,7 +109,8 @@ measure() {
 if cd "$base/runs/$id"; then
   [[ -e out ]] && await
   over
-  [[ $state == running ]] || clean
+  ((attempt > 0)) && theirs "$attempt" && state=lost
+  [[ $state == ended || $state == gone ]] && clean
   measure # what was ended may have written until then
   [[ $state == ended* ]] && read -r code _ < exit
 else

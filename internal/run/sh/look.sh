@@ -1,10 +1,11 @@
-# look.sh ID
+# look.sh ID ATTEMPT
 #
-# Prints what is there, on one line: the folder, the lock, the marker and a process of the run (1 or 0 each), the
+# Takes the run over for ATTEMPT, before it looks: a launch or a stop of an older attempt that comes later does nothing. Says
+# "lost" when a newer one has it. Prints what is there, on one line: the folder, the lock, the marker and a process of the run (1 or 0 each), the
 # exit code (or -), the size of the output, whether it holds a "requesting" line, and where in it the last line that
 # may be a result begins (or -).
 exec 2>/dev/null
-id=$1
+id=$1 attempt=$2
 
 files() {
   local f dir=0 lock=0 marker=0
@@ -19,6 +20,7 @@ files() {
 # One look at the files before the scan and one after it have to agree: a launch may begin or end in between. Two
 # scans, because a process may be born in a place that was passed, to a parent that ends in a place to come.
 running=0 size=0 asked=0 result=-
+seize "$attempt" || { printf 'sandpiper-look lost\n.\n'; exit; }
 family
 cd "$base/runs/$id" || cd "$base" || cd /
 for try in {1..20}; do

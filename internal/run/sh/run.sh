@@ -1,15 +1,16 @@
-# run.sh launch|keep ID FOLDER BYTES WITHIN LIMIT
+# run.sh launch|keep ID FOLDER BYTES WITHIN LIMIT ATTEMPT
 #
 # launch is what a session runs. It returns at once and says one line: "started", "already" (another launch came
-# first), "late" (WITHIN milliseconds after the upload were over) or "broken" and why; only "started" started
-# anything. keep is the process that stays: it starts the command, guards it for LIMIT seconds, and keeps its exit code.
+# first), "late" (WITHIN milliseconds after the upload were over), "lost" (a newer attempt than ATTEMPT has taken the run
+# over) or "broken" and why; only "started" started anything. keep is the process that stays: it starts the command, guards it for LIMIT seconds, and keeps its exit code.
 # Both carry SANDPIPER_RUN=ID in their environment from their first moment, so a reader can tell "dead" from "not yet".
-id=$2 by=$3 bytes=$4 within=$5 limit=$6
+id=$2 by=$3 bytes=$4 within=$5 limit=$6 attempt=$7
 
 say() { printf 'sandpiper %s\n' "$*"; }
 
 launch() {
   cd "$base/runs/$id" || { say broken no run folder; return; }
+  theirs "$attempt" && { say lost; return; }
   [[ -d $base/launched ]] || { mkdir -p "$base/launched" && chmod 700 "$base"; }
   local have= born= now
   read -r have born < <(stat -c '%s %.3Y' "$by/prompt")
@@ -34,7 +35,7 @@ launch() {
     say broken the disk is full
     return
   fi
-  ( others_closed; exec setsid bash "$by/run.sh" keep "$id" "$by" "$bytes" "$within" "$limit" ) </dev/null >/dev/null 2>&1 &
+  ( others_closed; exec setsid bash "$by/run.sh" keep "$id" "$by" "$bytes" "$within" "$limit" "$attempt" ) </dev/null >/dev/null 2>&1 &
   say started
 }
 
