@@ -130,6 +130,15 @@ func TestASubmissionIsRepeatedUnderOneKey(t *testing.T) {
 	}
 }
 
+func TestASandboxIsAskedForUnderOneKey(t *testing.T) {
+	r := record(t, cut, say(503, ""), say(201, `{"sandboxId":"sbx_1"}`))
+	sb, err := r.client(client.Options{}).CreateSandbox(t.Context(), "u")
+	all := r.all()
+	if err != nil || sb.SandboxID != "sbx_1" || len(all) != 3 || all[0].key == "" || all[1] != all[0] || all[2] != all[0] {
+		t.Errorf("got %+v, %v; asked %+v, want three times with one key", sb, err, all)
+	}
+}
+
 func TestARetryIsRepeatedUnderOneKey(t *testing.T) {
 	r := record(t, cut, say(503, ""), say(202, accepted), say(202, accepted))
 	c := r.client(client.Options{})
@@ -171,8 +180,7 @@ func TestWhatIsNotRepeated(t *testing.T) {
 		"a refusal":                               {say(422, `{"code":"INVALID","title":"No."}`), submit},
 		"a conflict of keys":                      {say(409, `{"code":"IDEMPOTENCY_CONFLICT","title":"No."}`), submit},
 		"a defect of the server":                  {say(500, ""), submit},
-		"making a sandbox, which is made or not":  {cut, create},
-		"making a sandbox while the API is away":  {say(503, ""), create},
+		"making a sandbox that cannot be made":    {say(422, `{"code":"INVALID","title":"No."}`), create},
 		"asking whether the API is ready":         {say(503, ""), func(c *client.Client) error { return c.Ready(ctx) }},
 		"a read of a job that is somebody else's": {say(404, ""), func(c *client.Client) error { _, err := c.Job(ctx, "x", 0); return err }},
 	} {

@@ -19,6 +19,9 @@ type Problem struct {
 	Detail string       `json:"detail"`
 	Errors []FieldError `json:"errors"` // every fault of the request at once
 
+	JobID     string `json:"jobId"`     // of a conflict of keys: what the key made when it came first
+	SandboxID string `json:"sandboxId"` // likewise
+
 	RequestID string `json:"requestId"` // where to look in the server's log
 
 	RetryAfter time.Duration `json:"-"` // how long the server asks to be left alone; 0 when it did not say

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,8 +18,8 @@ type Sandbox struct {
 	CreatedAt time.Time `json:"createdAt"`
 }
 
-// CreateSandbox makes a sandbox for a user, "" for the key's own. It is never repeated by itself: a second one would stay
-// behind. A status of "creating" means that it is on its way; a job that names it waits for it.
+// CreateSandbox makes a sandbox for a user, "" for the key's own. Its own repeats are harmless: they carry one key,
+// and are one sandbox. A status of "creating" means that it is on its way; a job that names it waits for it.
 func (c *Client) CreateSandbox(ctx context.Context, userID string) (Sandbox, error) {
 	var made struct {
 		Sandbox
@@ -28,7 +29,7 @@ func (c *Client) CreateSandbox(ctx context.Context, userID string) (Sandbox, err
 	if userID != "" {
 		body["userId"] = userID
 	}
-	if err := c.do(ctx, call{method: http.MethodPost, path: "/api/sandbox/create", body: body}, &made); err != nil {
+	if err := c.do(ctx, call{method: http.MethodPost, path: "/api/sandbox/create", body: body, key: rand.Text(), repeatable: true}, &made); err != nil {
 		return Sandbox{}, fmt.Errorf("create a sandbox: %w", err)
 	}
 	made.Sandbox.CreatedAt = time.UnixMilli(made.CreatedAt)

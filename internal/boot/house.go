@@ -67,6 +67,7 @@ type House struct {
 	pool         *pool.Pool
 	keeper       *pool.Keeper
 	warden       *pool.Warden
+	forgetter    *dispatch.Forgetter
 	worker       *worker.Worker
 	sweeper      *dispatch.Sweeper
 	relay        *relay.Relay

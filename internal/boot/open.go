@@ -147,6 +147,9 @@ func (h *House) openWorker(context.Context) error {
 	}
 	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: h.name, News: h.listen(), Log: h.log})
 	h.warden = pool.NewWarden(h.pool, h.store, pool.WardenOptions{Holder: h.name, Log: h.log})
+	h.forgetter = dispatch.NewForgetter(h.store, dispatch.ForgetterOptions{
+		Keep: time.Duration(h.cfg.KeyHours) * time.Hour, Holder: h.name, Log: h.log,
+	})
 	h.sweeper = dispatch.NewSweeper(h.store, h.queue, h.worker, dispatch.SweeperOptions{
 		Lease: lease, TrustLeases: !h.cfg.Postgres(), Holder: h.name, Wake: h.listen(), Log: h.log,
 	})

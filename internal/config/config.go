@@ -61,6 +61,7 @@ type Config struct {
 
 	Concurrency int    `env:"SANDPIPER_CONCURRENCY" doc:"running jobs per worker" default:"32; in up at most a third of the memory at 256 MB each, at least 2"`
 	Retries     int    `env:"SANDPIPER_CLAUDE_RETRIES" envDefault:"2" doc:"how often the command asks the model API again by itself, 0 to 15, before the job goes back to the queue"`
+	KeyHours    int    `env:"SANDPIPER_IDEMPOTENCY_HOURS" envDefault:"24" doc:"hours for which an Idempotency-Key is kept, 1 to 8760; what comes with it later is a new request"`
 	Isolation   string `env:"SANDPIPER_ISOLATION" envDefault:"auto" doc:"auto: local sandboxes use bubblewrap where it works; none: they never do"`
 
 	Executor string `env:"SANDPIPER_EXECUTOR" envDefault:"sandbox" doc:"sandbox; or noop, for load tests: no sandbox and no command, the answer is the input padded to 1,024 bytes"`
@@ -154,6 +155,7 @@ func (c Config) validate(role Role) []error {
 	check("SANDPIPER_CLAUDE", validFile(c.Claude))
 	check("SANDPIPER_CONCURRENCY", within(c.Concurrency, 1, 10_000))
 	check("SANDPIPER_CLAUDE_RETRIES", within(c.Retries, 0, 15))
+	check("SANDPIPER_IDEMPOTENCY_HOURS", within(c.KeyHours, 1, 8760))
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
 	check("SANDPIPER_EXECUTOR", oneOf(c.Executor, "sandbox", "noop"))
 	c.validKeys(check)

@@ -84,6 +84,8 @@ type problem struct {
 	Detail    string   `json:"detail"`
 	Code      job.Code `json:"code"`
 	Errors    []fault  `json:"errors,omitempty"`
+	JobID     string   `json:"jobId,omitempty"`     // what the key of a conflict made when it came first
+	SandboxID string   `json:"sandboxId,omitempty"` // likewise
 	RequestID string   `json:"requestId,omitempty"`
 }
 
@@ -108,6 +110,10 @@ func problemOf(err error) (p problem, known bool) {
 	}
 	if !known && store.Away(err) {
 		p, known = problemOf(errAway)
+	}
+	var reused job.KeyReused
+	if errors.As(err, &reused) {
+		p.JobID, p.SandboxID = reused.JobID, reused.SandboxID
 	}
 	p.Errors = faultsOf(err)
 	if !known && len(p.Errors) > 0 { // the rooms below join plain FieldErrors

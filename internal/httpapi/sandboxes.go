@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -9,6 +10,7 @@ import (
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
 	"sandpiper/internal/relay"
+	"sandpiper/internal/store"
 )
 
 // created is the answer to sandbox/create, in the shape that its clients know: createdAt is Unix milliseconds.
@@ -38,28 +40,53 @@ func (s *Server) createSandbox(c echo.Context) error {
 		return err
 	}
 	defer leave()
-	sb, err := s.make(c, caller)
+	key, err := keyOf(c.Request().Header, caller, "create a sandbox", nil)
 	if err != nil {
 		return err
 	}
+	// What it is made of, its maker knows.
+	sb, first, replayed, err := s.Sandboxes.AddSandboxOnce(c.Request().Context(), caller, job.Sandbox{ID: job.NewSandboxID()}, key)
+	if err != nil {
+		return err
+	}
+	if replayed {
+		c.Response().Header().Set("Idempotent-Replayed", "true")
+	}
+	if first.Status != 0 {
+		return c.JSONBlob(first.Status, first.Body)
+	}
+	if sb, err = s.made(c, caller, sb); err != nil {
+		return err // and kept nowhere: it is so for good, and is said again
+	}
+	return s.sayCreated(c, sb, key)
+}
+
+// sayCreated answers that there is a sandbox. With a key the answer is kept first: what becomes of the sandbox later is not
+// what its creation was answered with.
+func (s *Server) sayCreated(c echo.Context, sb job.Sandbox, key store.Key) error {
 	status := http.StatusCreated
 	if sb.State == job.SandboxCreating {
 		status = http.StatusAccepted
 	}
-	return c.JSON(status, created{sb.ID, sb.UserID, statusOf(sb), sb.CreatedAt.UnixMilli()})
+	body, err := json.Marshal(created{sb.ID, sb.UserID, statusOf(sb), sb.CreatedAt.UnixMilli()})
+	if err != nil {
+		return err
+	}
+	a := store.Answer{Status: status, Body: append(body, '\n')}
+	if key.Name != "" {
+		if a, err = s.Sandboxes.KeepAnswer(c.Request().Context(), sb.Tenant, sb.UserID, key, a); err != nil {
+			return err
+		}
+	}
+	return c.JSONBlob(a.Status, a.Body)
 }
 
-// make adds a sandbox and returns it when it is ready, or still being made when the time is up.
-func (s *Server) make(c echo.Context, caller auth.Caller) (job.Sandbox, error) {
+// made returns a sandbox that was added when it is ready, or still being made when the time is up.
+func (s *Server) made(c echo.Context, caller auth.Caller, sb job.Sandbox) (job.Sandbox, error) {
 	ctx := c.Request().Context()
-	id := job.NewSandboxID()
-	wake, stop := s.Relay.Watch(relay.SandboxOf(id)) // before it is added: nothing comes between
+	wake, stop := s.Relay.Watch(relay.SandboxOf(sb.ID)) // before the first look: nothing comes between
 	defer stop()
-	sb, err := s.Sandboxes.AddSandbox(ctx, caller, job.Sandbox{ID: id}) // what it is made of, its maker knows
-	if err != nil {
-		return sb, err
-	}
-	err = s.until(c, s.o.CreateWait, wake, func() (bool, error) {
+	err := s.until(c, s.o.CreateWait, wake, func() (bool, error) {
 		now, err := s.Sandboxes.Sandbox(ctx, caller, sb.ID)
 		if errors.Is(err, job.ErrSandboxNotFound) {
 			return true, errNotCreated

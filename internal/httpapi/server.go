@@ -34,7 +34,8 @@ type Reads interface {
 
 // Sandboxes adds and shows sandboxes; *store.Store does. A worker makes what was added.
 type Sandboxes interface {
-	AddSandbox(ctx context.Context, c auth.Caller, sb job.Sandbox) (job.Sandbox, error)
+	AddSandboxOnce(ctx context.Context, c auth.Caller, sb job.Sandbox, k store.Key) (kept job.Sandbox, first store.Answer, replayed bool, err error)
+	KeepAnswer(ctx context.Context, tenant, userID string, k store.Key, a store.Answer) (store.Answer, error)
 	Sandbox(ctx context.Context, c auth.Caller, id string) (job.Sandbox, error)
 	Sandboxes(ctx context.Context, c auth.Caller, limit int) ([]job.Sandbox, error)
 	DeleteSandbox(ctx context.Context, c auth.Caller, id, reason string) (job.Sandbox, error)

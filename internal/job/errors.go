@@ -19,6 +19,16 @@ var (
 	ErrBadCursor       = errors.New("not a cursor of this stream")
 )
 
+// KeyReused is ErrKeyReused, and what the key made when it came first.
+type KeyReused struct{ JobID, SandboxID string }
+
+func (k KeyReused) Error() string {
+	return fmt.Sprintf("%v: it made %s%s", ErrKeyReused, k.JobID, k.SandboxID)
+}
+
+// Is reports whether target is ErrKeyReused.
+func (k KeyReused) Is(target error) bool { return target == ErrKeyReused }
+
 // FieldError is one fault of a request: where it is (a JSON pointer, RFC 6901, or "?name" for a query parameter)
 // and what must be true instead. Many are joined with errors.Join.
 type FieldError struct {

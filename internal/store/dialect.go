@@ -16,6 +16,7 @@ import (
 //	{skip}           keeps it too, but finds nothing when somebody else has it
 //	{empty}          no bytes
 //	{pairs}$1{/}     rows of a text and a number, from a JSON array of such pairs
+//	{old keys}{/old keys}  which keys those are that a select in between finds
 //	{settled}        whether nothing can be committed below the position of an event any more
 //	{beside}x {is} y whether they are equal, asked of the rows that something else finds: no index is used for it
 //	{place}          its position, or the last settled one before it
@@ -45,6 +46,8 @@ var sqliteWords = newDialect(
 	"{/}", ")",
 	"{beside}", "+",
 	"{is}", "=",
+	"{old keys}", "(tenant, user_id, key) IN (SELECT tenant, user_id, key ",
+	"{/old keys}", ")",
 	"{settled}", "TRUE",
 	"{place}", "position",
 )
@@ -60,6 +63,8 @@ var postgresWords = newDialect(
 	"{empty}", "''::bytea",
 	"{pairs}", "SELECT pair ->> 0, (pair ->> 1)::bigint FROM json_array_elements(",
 	"{/}", "::json) AS pair",
+	"{old keys}", "ctid = ANY (ARRAY(SELECT ctid ", // by their names it would go through the table: it expects a tenth of it
+	"{/old keys}", "))",
 	"{beside}", "",
 	"{is}", "IS NOT DISTINCT FROM", // the planner knows as of = how many rows have it, which it does not of an expression
 )

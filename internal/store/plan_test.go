@@ -33,6 +33,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"lapsed":       {lapsed, "leases_lapse"},
 		"beat":         {`UPDATE leases SET expires_at = 0 WHERE (job_id, attempt) IN (VALUES ($1, $2), ($3, $4))`, "PRIMARY KEY"},
 		"counts":       {`SELECT state, COUNT(*) FROM jobs GROUP BY state`, "jobs_state"},
+		"old keys":     {`SELECT key ` + oldKeys, "idempotency_age"},
 		"waiting":      {nextOfSandbox, "jobs_waiting"},
 	} {
 		t.Run(name, func(t *testing.T) {

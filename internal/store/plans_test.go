@@ -266,6 +266,8 @@ func writes(t *testing.T, s *store.Store) {
 	must(t, s.SandboxGone(t.Context(), b.ID, "deleted"))
 	_, err = s.AddSandbox(t.Context(), auth.User("heavy"), job.Sandbox{ID: job.NewSandboxID(), Fingerprint: "print"})
 	must(t, err)
+	_, err = s.ForgetKeys(t.Context(), 24*time.Hour, 20)
+	must(t, err)
 	_, err = s.SandboxesToCreate(t.Context(), storetest.Worker, time.Minute, 10)
 	must(t, err)
 	_, err = s.Overdue(t.Context(), 2*time.Second, 100)

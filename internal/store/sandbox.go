@@ -15,14 +15,31 @@ import (
 // SandboxReady. It is pooled. The same ID again gives what is there.
 // job.ErrForbidden: c may not add for that user.
 func (s *Store) AddSandbox(ctx context.Context, c auth.Caller, sb job.Sandbox) (job.Sandbox, error) {
+	kept, _, _, err := s.AddSandboxOnce(ctx, c, sb, Key{})
+	return kept, err
+}
+
+// AddSandboxOnce is AddSandbox for a request with a key: the same again gives the sandbox that is there, replayed, and what
+// was answered then. job.KeyReused: the key came with another fingerprint.
+func (s *Store) AddSandboxOnce(ctx context.Context, c auth.Caller, sb job.Sandbox, k Key) (kept job.Sandbox, first Answer, replayed bool, err error) {
 	sb.Tenant = c.Tenant
 	if sb.UserID == "" {
 		sb.UserID = c.UserID
 	}
-	var kept job.Sandbox
-	err := s.write(ctx, about(sb.ID), func(ctx context.Context, t *tx) error {
+	err = s.write(ctx, about(sb.ID, k.of(sb.Tenant, sb.UserID)), func(ctx context.Context, t *tx) error {
+		first = Answer{}
 		if sb.ID == "" || !c.Sees(sb.Tenant, sb.UserID) {
 			return job.ErrForbidden
+		}
+		before, err := t.takeKey(ctx, sb.Tenant, sb.UserID, k, made{sandboxID: sb.ID})
+		if replayed = before.sandboxID != ""; err == nil && replayed {
+			if kept, err = loadSandbox(ctx, t, before.sandboxID); err == nil {
+				first, err = firstAnswer(ctx, t, sb.Tenant, sb.UserID, k)
+			}
+			return err
+		}
+		if err != nil {
+			return err
 		}
 		added, err := t.once(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, asked_for, created_at)
 			VALUES ($1, $2, $3, 'creating', $4, $5, TRUE, {now}) ON CONFLICT (id) DO NOTHING`,
@@ -42,9 +59,9 @@ func (s *Store) AddSandbox(ctx context.Context, c auth.Caller, sb job.Sandbox) (
 		return nil
 	})
 	if err != nil {
-		return job.Sandbox{}, fmt.Errorf("add sandbox %s: %w", sb.ID, err)
+		return job.Sandbox{}, Answer{}, false, fmt.Errorf("add sandbox %s: %w", sb.ID, err)
 	}
-	return kept, nil
+	return kept, first, replayed, nil
 }
 
 func (t *tx) tellSandbox(b job.Sandbox) {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -17,7 +16,7 @@ import (
 // can be sent again: the same key with the same fingerprint, or the same ID, gives the job that is already there,
 // replayed. Its first hint has the DispatchSeq 1 and counts as given out, so the submitter should push it.
 //
-// job.ErrKeyReused: the key came with another fingerprint. job.ErrSandboxNotFound: Spec.SandboxID is not a sandbox of
+// job.KeyReused: the key came with another fingerprint. job.ErrSandboxNotFound: Spec.SandboxID is not a sandbox of
 // the job's user, or it is gone. job.ErrForbidden: c may not submit for j.UserID.
 func (s *Store) Submit(ctx context.Context, c auth.Caller, j job.Job, k Key) (kept job.Job, replayed bool, err error) {
 	j.Tenant = c.Tenant
@@ -27,8 +26,9 @@ func (s *Store) Submit(ctx context.Context, c auth.Caller, j job.Job, k Key) (ke
 	if !c.Sees(j.Tenant, j.UserID) {
 		return job.Job{}, false, fmt.Errorf("submit for user %s: %w", j.UserID, job.ErrForbidden)
 	}
-	err = s.write(ctx, about(j.ID, keyOf(j, k), talkOf(j)), func(ctx context.Context, t *tx) error {
-		id, err := t.submittedBefore(ctx, j, k)
+	err = s.write(ctx, about(j.ID, k.of(j.Tenant, j.UserID), talkOf(j)), func(ctx context.Context, t *tx) error {
+		first, err := t.takeKey(ctx, j.Tenant, j.UserID, k, made{jobID: j.ID})
+		id := first.jobID
 		if err == nil && id == "" {
 			if kept, err = t.insertJob(ctx, j); errors.Is(err, errKnown) {
 				id, err = j.ID, nil
@@ -48,45 +48,12 @@ func (s *Store) Submit(ctx context.Context, c auth.Caller, j job.Job, k Key) (ke
 	return kept, replayed, nil
 }
 
-// keyOf is what two submissions with one key are about.
-func keyOf(j job.Job, k Key) string {
-	if k.Name == "" {
-		return ""
-	}
-	return "key " + j.Tenant + "\n" + j.UserID + "\n" + k.Name
-}
-
 // talkOf is what two submissions to one conversation are about.
 func talkOf(j job.Job) string {
 	if j.Spec.Continue && j.Spec.ConversationID == "" {
 		return "talk in " + j.Spec.SandboxID
 	}
 	return cmp.Or(j.Spec.ConversationID, j.ConversationID)
-}
-
-// submittedBefore returns the id of the job that came with the key of j before, "" when it is new. The key is taken by an
-// insert, not looked up first, so that of many submitters at once one wins on every engine.
-func (t *tx) submittedBefore(ctx context.Context, j job.Job, k Key) (string, error) {
-	if k.Name == "" {
-		return "", nil
-	}
-	fresh, err := t.once(ctx, `INSERT INTO idempotency (tenant, user_id, key, fingerprint, job_id, created_at)
-		VALUES ($1, $2, $3, $4, $5, {now}) ON CONFLICT DO NOTHING`,
-		j.Tenant, j.UserID, k.Name, blob(k.Fingerprint), j.ID)
-	if err != nil || fresh {
-		return "", err
-	}
-	var id string
-	var fingerprint []byte
-	err = t.row(ctx, `SELECT job_id, fingerprint FROM idempotency WHERE tenant = $1 AND user_id = $2 AND key = $3`,
-		j.Tenant, j.UserID, k.Name).Scan(&id, &fingerprint)
-	if err != nil {
-		return "", err
-	}
-	if id == "" || !bytes.Equal(fingerprint, k.Fingerprint) { // "": the key belongs to a batch
-		return "", job.ErrKeyReused
-	}
-	return id, nil
 }
 
 // errKnown says that there is a job with that id: the submission is repeated.

@@ -6,12 +6,6 @@ import (
 	"sandpiper/internal/job"
 )
 
-// Key is an Idempotency-Key and what came with it. A Name of "" is no key.
-type Key struct {
-	Name        string
-	Fingerprint []byte // hash of the request's body; the same key with another one is job.ErrKeyReused
-}
-
 // JobFilter narrows Jobs. Zero values narrow nothing.
 type JobFilter struct {
 	State   job.State
