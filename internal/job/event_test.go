@@ -70,6 +70,11 @@ func TestAnOutcomeEndsWithOneDone(t *testing.T) {
 		"a failure without run": {job.FailedWith(job.Failed, job.Failure{Code: job.SandboxNotCreated}, 0), []job.EventType{job.EventError, job.EventDone}, 1},
 		"the CLI's exit code":   {job.FailedWith(job.Failed, job.Failure{Code: job.MaxTurns}, 7), []job.EventType{job.EventError, job.EventDone}, 7},
 		"cancelled":             {job.FailedWith(job.Cancelled, job.Failure{Code: job.JobCancelled}, 143), []job.EventType{job.EventError, job.EventDone}, 130},
+		"an answer, and a line": {
+			job.Outcome{State: job.Succeeded, Result: &job.Result{Text: "4", Format: job.FormatText}, Log: "it said 4"},
+			[]job.EventType{job.EventLog, job.EventResult, job.EventDone},
+			0,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var types []job.EventType

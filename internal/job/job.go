@@ -127,6 +127,7 @@ type Outcome struct {
 	PriceVersion string   // the version of the price table, "" without a cost
 	Earlier      Spend    // what earlier runs of the job had used; a stored outcome has it in its sums
 	Session      string   // the command's session that the next job of the conversation goes on with; "" when nothing was said
+	Log          string   // a log line that comes before the result, "" for none; kept as an event only
 }
 
 // Success is the outcome of a job that was answered.
@@ -145,9 +146,12 @@ func FailedWith(s State, f Failure, cliExit int) Outcome {
 	return Outcome{State: s, Failure: &f, ExitCode: code}
 }
 
-// Events are the last events of a job: its result or its error, then the one done.
+// Events are the last events of a job: what is said of its answer, its result or its error, then the one done.
 func (o Outcome) Events(now time.Time) []Event {
 	var events []Event
+	if o.Log != "" {
+		events = append(events, Log(now, o.Log))
+	}
 	if r := o.Result; r != nil {
 		e := Event{At: now, Type: EventResult, Format: FormatText, Data: r.Text}
 		if r.Format == FormatJSON && len(r.JSON) > 0 {

@@ -12,9 +12,10 @@ import (
 // launch of it.
 var ErrRunOpen = errors.New("the job has a run that has not ended")
 
-// Intend keeps the run r of a's job before anything of it is paid. The same run again by the same attempt is success.
-// job.ErrLost: another attempt owns the job, or the run. ErrRunOpen: an earlier run has not ended.
-func (s *Store) Intend(ctx context.Context, a job.Attempt, r job.Run) error {
+// Intend keeps the run r of a's job before anything of it is paid, and with it the events that lead up to it. The same
+// run again by the same attempt is success and adds nothing. job.ErrLost: another attempt owns the job, or the run.
+// ErrRunOpen: an earlier run has not ended.
+func (s *Store) Intend(ctx context.Context, a job.Attempt, r job.Run, events ...job.Event) error {
 	err := s.write(ctx, about(a.JobID), func(ctx context.Context, t *tx) error {
 		h, err := t.own(ctx, a)
 		if err != nil {
@@ -29,7 +30,10 @@ func (s *Store) Intend(ctx context.Context, a job.Attempt, r job.Run) error {
 		case !noRows(err):
 			return err
 		}
-		return t.addRun(ctx, h, r)
+		if err := t.addRun(ctx, h, r); err != nil {
+			return err
+		}
+		return t.addEvents(ctx, &h, events...)
 	})
 	if err != nil {
 		return fmt.Errorf("intend run %s of job %s/%d: %w", r.ID, a.JobID, a.Number, err)

@@ -67,8 +67,10 @@ func (a *attempt) delay(retryAfter time.Duration) time.Duration {
 // with a conversation that is in this one.
 func (a *attempt) movable() bool { return a.job.Spec.SandboxID == "" && !a.job.Spec.Continues() }
 
+// answered is an end with an answer, and what the guide says of one.
 func (a *attempt) answered(v claude.Verdict) decision {
 	o := job.Success(job.Result{Text: v.Text, Format: a.job.Spec.OutputFormat, JSON: v.JSON})
+	o.Log = claude.ResponseLine(v.Text)
 	return decision{outcome: a.priced(o, v)}
 }
 

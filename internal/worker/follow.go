@@ -210,18 +210,13 @@ func (a *attempt) confirm(ctx context.Context) error {
 	return err
 }
 
-// verdict judges the end, says what the guide says of an answer, and decides.
+// verdict judges the end, and decides.
 func (r *reader) verdict(ctx context.Context, e claude.Ending) (decision, error) {
 	v := r.decoder.Judge(e)
 	v.Text = r.a.w.mask.text(v.Text) // before anything is cut from it
 	if why := r.a.stopped; why != "" && v.Class != claude.ClassSucceeded {
 		v.Message += ": the sandbox was stopped: " + why
 		if err := r.a.say(ctx, "the sandbox was stopped: "+why); err != nil {
-			return decision{}, err
-		}
-	}
-	if v.Class == claude.ClassSucceeded {
-		if err := r.a.say(ctx, claude.ResponseLine(v.Text)); err != nil {
 			return decision{}, err
 		}
 	}

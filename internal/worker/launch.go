@@ -12,14 +12,13 @@ import (
 	"sandpiper/internal/job"
 	"sandpiper/internal/pool"
 	"sandpiper/internal/run"
-	"sandpiper/internal/store"
 )
 
 // overtime is how much longer than the job's own deadline the watchdog in the sandbox waits: it is there for a
 // fleet that died, not to race with us.
 const overtime = time.Minute
 
-// launch commits the intent and the lines so far, and starts the command. The intent comes first: from then on
+// launch commits the intent and the lines so far, in one step, and starts the command. The intent comes first: from then on
 // nobody launches this job again without looking into the sandbox.
 func (a *attempt) launch(ctx context.Context, lines []job.Event) error {
 	prompt, spaced := claude.Prompt(a.job.Spec.Input)
@@ -34,12 +33,11 @@ func (a *attempt) launch(ctx context.Context, lines []job.Event) error {
 		Session: a.session(), Resume: a.resume,
 	}
 	a.log = a.log.With("runId", a.run.ID)
-	if err := again(ctx, func() error { return a.w.rows.Intend(ctx, a.id, a.run) }); err != nil {
+	lines = a.w.mask.events(lines)
+	if err := again(ctx, func() error { return a.w.rows.Intend(ctx, a.id, a.run, lines...) }); err != nil {
 		return fmt.Errorf("intend run %s: %w", a.run.ID, err)
 	}
-	if err := a.append(ctx, store.Batch{Events: lines}); err != nil {
-		return err
-	}
+	a.seq += int64(len(lines))
 	return a.start(ctx, prompt)
 }
 

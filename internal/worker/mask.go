@@ -52,7 +52,7 @@ func (m mask) usage(used []job.ModelUsage) []job.ModelUsage {
 }
 
 func (m mask) outcome(o job.Outcome) job.Outcome {
-	o.Usage = m.usage(o.Usage)
+	o.Usage, o.Log = m.usage(o.Usage), m.text(o.Log)
 	if o.Result != nil {
 		r := *o.Result
 		r.Text, r.JSON = m.text(r.Text), m.json(r.JSON)

@@ -69,11 +69,12 @@ func TestEveryPartOfAnOutcomeIsMasked(t *testing.T) {
 	answered := m.outcome(job.Outcome{
 		Result: &job.Result{Text: "it is " + key, JSON: []byte(`{"result":"it is ` + key + `"}`)},
 		Usage:  []job.ModelUsage{{Model: key}},
+		Log:    "claude response: it is " + key,
 	})
 	failed := m.outcome(job.FailedWith(job.Failed, job.Failure{Message: "bad key " + key}, 1))
 	events := m.events([]job.Event{{Data: key}, {Message: key}, {Reason: key}})
 	for _, s := range []string{
-		answered.Result.Text, string(answered.Result.JSON), failed.Failure.Message, answered.Usage[0].Model,
+		answered.Result.Text, string(answered.Result.JSON), failed.Failure.Message, answered.Usage[0].Model, answered.Log,
 		events[0].Data, events[1].Message, events[2].Reason,
 	} {
 		if strings.Contains(s, key) || !strings.Contains(s, masked) {

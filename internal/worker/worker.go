@@ -21,7 +21,7 @@ type rows interface {
 	Beat(ctx context.Context, worker string, held []job.Attempt, lease time.Duration) (store.Beat, error)
 	HandOver(ctx context.Context, worker string) (int, error)
 	Append(ctx context.Context, a job.Attempt, b store.Batch) (int64, error)
-	Intend(ctx context.Context, a job.Attempt, r job.Run) error
+	Intend(ctx context.Context, a job.Attempt, r job.Run, events ...job.Event) error
 	MarkLaunched(ctx context.Context, a job.Attempt, runID string) error
 	Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q store.Requeue) error
 	Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error

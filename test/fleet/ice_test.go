@@ -157,10 +157,10 @@ func (f frozen) Append(ctx context.Context, a job.Attempt, b store.Batch) (int64
 	return f.Store.Append(ctx, a, b)
 }
 
-func (f frozen) Intend(ctx context.Context, a job.Attempt, r job.Run) error {
+func (f frozen) Intend(ctx context.Context, a job.Attempt, r job.Run, events ...job.Event) error {
 	f.ice.at("Intend")
 	defer f.ice.pass()
-	return f.Store.Intend(ctx, a, r)
+	return f.Store.Intend(ctx, a, r, events...)
 }
 
 func (f frozen) MarkLaunched(ctx context.Context, a job.Attempt, runID string) error {

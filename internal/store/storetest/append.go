@@ -14,6 +14,7 @@ var appendFacts = []fact{
 	{"an append adds events and moves the offset together", appendMoves},
 	{"an append with an old picture is refused", appendOld},
 	{"every type of event comes back as it went in", eventTypes},
+	{"an intent comes with its events, together or not at all", intentTells},
 	{"a run goes its phases once, and a second one waits for its end", runPhases},
 }
 
@@ -109,6 +110,34 @@ func eventTypes(t *testing.T, s *store.Store) {
 		want.JobID, want.SandboxID, want.Seq = c.Job.ID, c.Sandbox.ID, int64(i+3)
 		want.Position, want.Cursor = got[i].Position, store.EncodeCursor(got[i].Position)
 		same(t, string(want.Type), got[i], want)
+	}
+}
+
+func intentTells(t *testing.T, s *store.Store) {
+	c := Claimed(t, s)
+	first, second := newRun(c), newRun(c)
+	second.ID += "_second"
+	for range 2 { // the reply to the first may be lost
+		if err := s.Intend(t.Context(), c.Attempt, first, logs(3)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Intend(t.Context(), c.Attempt, second, logs(2)...); !errors.Is(err, store.ErrRunOpen) {
+		t.Errorf("a second run beside the first: %v, want ErrRunOpen", err)
+	}
+	if seq, err := s.Append(t.Context(), c.Attempt, store.Batch{AfterSeq: 5, RunID: first.ID, To: 9, Events: logs(1)}); err != nil || seq != 6 {
+		t.Errorf("the append behind it: seq %d, %v; want 6", seq, err)
+	}
+	TakenOver(t, s, c.Attempt)
+	if err := s.Intend(t.Context(), c.Attempt, second, logs(2)...); !errors.Is(err, job.ErrLost) {
+		t.Errorf("by an attempt that lost its job: %v, want ErrLost", err)
+	}
+	events := Events(t, s, c.Job.ID)
+	gapless(t, events)
+	for i, want := range append(logs(3), logs(1)...) {
+		if got := events[i+2]; got.Type != job.EventLog || got.Data != want.Data {
+			t.Errorf("event %d is %+v, want the line %q", got.Seq, got, want.Data)
+		}
 	}
 }
 

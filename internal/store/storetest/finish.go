@@ -11,6 +11,7 @@ import (
 
 var finishFacts = []fact{
 	{"an answer is kept whole, with its events", finishKeeps},
+	{"what is said of an answer comes before it", finishTells},
 	{"every byte of an answer is kept", resultBytes},
 	{"every way to end is kept", everyEnd},
 	{"the first outcome of an attempt stays", firstOutcomeStays},
@@ -49,6 +50,26 @@ func finishKeeps(t *testing.T, s *store.Store) {
 		t.Errorf("a write after the end: %v, want ErrLost", err)
 	}
 	lapsed(t, s)
+}
+
+func finishTells(t *testing.T, s *store.Store) {
+	c := Claimed(t, s)
+	o := Answer("4")
+	o.Log = "it said 4"
+	for range 2 { // the reply to the first may be lost
+		if err := s.Finish(t.Context(), c.Attempt, o, c.Job.LastSeq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events := Events(t, s, c.Job.ID)
+	gapless(t, events)
+	last := events[len(events)-3:]
+	if last[0].Type != job.EventLog || last[0].Data != o.Log || last[1].Type != job.EventResult || last[2].Type != job.EventDone {
+		t.Errorf("the last three events are %+v, want the line, the result and done", last)
+	}
+	if got := Read(t, s, c.Job.ID); got.LastSeq != c.Job.LastSeq+3 || got.Outcome.Log != "" {
+		t.Errorf("last seq %d, line %q; want %d, and the line as an event only", got.LastSeq, got.Outcome.Log, c.Job.LastSeq+3)
+	}
 }
 
 func resultBytes(t *testing.T, s *store.Store) {
