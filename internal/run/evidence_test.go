@@ -111,11 +111,7 @@ func TestADeadRunIsJudgedByItsOutput(t *testing.T) {
 			if e := b.looked(l.RunID, ""); e.Kind != run.Alive {
 				t.Errorf("while it runs: %s", e.Kind)
 			}
-			for _, p := range b.processes() {
-				if p != pid {
-					b.kill(p) // the keeper and its guard
-				}
-			}
+			b.killAllBut(pid)
 			if e := b.looked(l.RunID, ""); e.Kind != run.Alive {
 				t.Errorf("without its keeper: %s", e.Kind)
 			}

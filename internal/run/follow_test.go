@@ -301,7 +301,33 @@ func (b *box) kill(pid int) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) { // it may have ended
 		b.t.Fatal(err)
 	}
-	eventually(b.t, "the end of a process", func() bool { return !there(pid) })
+	eventually(b.t, "the end of a process", func() bool { return dead(pid) })
+}
+
+// dead reports whether a process is gone or a zombie, by which the scripts tell it too. One that is on its way there,
+// without its memory, is dead to the machine (see there), and may be alive to a script for a moment yet.
+func dead(pid int) bool {
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return true
+	}
+	state := raw[bytes.LastIndexByte(raw, ')')+2]
+	return state == 'Z' || state == 'X'
+}
+
+// killAllBut kills the keeper and its guard, and whatever they start meanwhile: the command can be there before its
+// guard is, and a guard that nobody killed keeps the run alive for some seconds.
+func (b *box) killAllBut(pid int) {
+	b.t.Helper()
+	for others := 1; others > 0; {
+		others = 0
+		for _, p := range b.processes() {
+			if p != pid {
+				others++
+				b.kill(p)
+			}
+		}
+	}
 }
 
 func TestARemovedRunFolderIsGone(t *testing.T) {
