@@ -1,6 +1,7 @@
 package localdaytona_test
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -121,6 +122,30 @@ func TestCommandsHaveNoPower(t *testing.T) {
 			t.Errorf("of the daemon is readable: %.200q", got)
 		}
 		b.waitFor(t, "started")
+	})
+}
+
+func TestASandboxCannotReachIntoAnother(t *testing.T) {
+	isolated(t, func(t *testing.T, h *house) {
+		mine := map[string]string{"ANTHROPIC_API_KEY": "sk-ant-key-of-this-sandbox"}
+		b, other := h.create(t, object{"env": mine}), h.create(t, nil)
+		other.session(t, "s")
+		other.execAsync(t, "s", "exec sleep 1000")
+		// With every value that its environment holds for a key, and with none. The network is the machine's: it gets through.
+		const ask = `for key in $(env | cut -d = -f 2-) none; do
+			curl -s -m 20 -o /dev/null -w '%%{http_code}\n' -H "Authorization: Bearer $key" '%s%s'; done | sort -u`
+		for _, path := range []string{other.toolbox("/version"), other.api(""), "/api/sandbox", b.toolbox("/version")} {
+			if got := b.run(t, fmt.Sprintf(ask, h.url, path)); got != "401\n" {
+				t.Errorf("%s from a sandbox: %q, want 401 for every key", path, got)
+			}
+		}
+		if got := b.run(t, "env; cat /proc/*/environ 2>/dev/null; true"); strings.Contains(got, testKey) {
+			t.Error("a sandbox knows the platform's key")
+		}
+		b.run(t, "kill -KILL -1; true")
+		if got := other.run(t, "cat /proc/[0-9]*/comm | grep -cx sleep; true"); got != "1\n" {
+			t.Errorf("after a signal to everybody, another sandbox has %q of its commands", got)
+		}
 	})
 }
 
