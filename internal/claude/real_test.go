@@ -266,6 +266,19 @@ func TestFailuresOfTheAPI(t *testing.T) {
 	}
 }
 
+// The command has a limit of its own, above which it asks nobody: between 2.0 and 3.5 MB of English.
+func TestAPromptOverTheCommandsLimit(t *testing.T) {
+	t.Parallel()
+	model := scripted.New(t)
+	v := launch{url: model.URL(), prompt: strings.Repeat("some words of a long story ", 150_000), opts: sonnet}.run(t).verdict
+	if v.Class != claude.ClassPermanent || v.Code != job.PromptTooLong || v.Paid != claude.PaidNo {
+		t.Errorf("%s %s, paid %s (%s), want %s %s, %s", v.Class, v.Code, v.Paid, v.Message, claude.ClassPermanent, job.PromptTooLong, claude.PaidNo)
+	}
+	if n := len(model.Requests()); n != 0 {
+		t.Errorf("asked %d times, want 0", n)
+	}
+}
+
 func TestARunThatLoopsIsEnded(t *testing.T) {
 	t.Parallel()
 	model := scripted.New(t)
