@@ -4,6 +4,7 @@
 
 step "vet"
 go vet ./...
+go vet -tags long ./test/e2e
 (cd test/peers && go vet ./...)
 
 step "gofumpt"

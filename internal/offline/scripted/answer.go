@@ -25,6 +25,7 @@ type Answer struct {
 	ErrorEvent     string        // a stream sends this error kind in place of its ending, such as "overloaded_error"
 	CutAfterBytes  int           // above 0: the connection breaks after so many bytes of the body
 	CutAfterBlocks int           // above 0: the connection breaks after so many whole content blocks
+	Stall          bool          // a cut leaves the connection open, and silent, until the caller or the server goes
 	Delay          time.Duration // before the first byte, and before each chunk of a stream
 	Pieces         int           // bytes per streamed text delta; 0 streams word by word
 	Silent         bool          // never answers: the connection stays open until the caller or the server goes
@@ -146,6 +147,12 @@ func (a Answer) CutBytes(n int) Answer {
 // CutBlocks is a, broken off after n whole content blocks.
 func (a Answer) CutBlocks(n int) Answer {
 	a.CutAfterBlocks = n
+	return a
+}
+
+// Stalling is a, with silence where it would be broken off.
+func (a Answer) Stalling() Answer {
+	a.Stall = true
 	return a
 }
 

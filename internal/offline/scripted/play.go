@@ -35,6 +35,9 @@ func (p *player) play(req Request, a Answer) {
 		p.w.Header()[name] = values
 	}
 	if err := p.body(req, a); err != nil {
+		if a.Stall {
+			p.wait(nil)
+		}
 		p.cut(false)
 	}
 }

@@ -151,6 +151,17 @@ func TestBrokenConnections(t *testing.T) {
 	}
 }
 
+func TestAStalledStreamStaysOpen(t *testing.T) {
+	model := scripted.New(t)
+	model.Queue(scripted.Text("hello").CutBytes(40).Stalling())
+	ctx, leave := context.WithTimeout(t.Context(), 300*time.Millisecond) // a cut would come at once
+	defer leave()
+	_, _, body, err := ask(ctx, model.URL(), "q", true)
+	if !errors.Is(err, context.DeadlineExceeded) || len(body) != 40 {
+		t.Errorf("%d bytes, and then %v; want 40, and silence until the caller leaves", len(body), err)
+	}
+}
+
 func TestEveryRequestIsKeptByteForByte(t *testing.T) {
 	model := scripted.New(t)
 	model.Handle(func(r scripted.Request) scripted.Answer { return scripted.Text("you said " + r.Prompt()) })
