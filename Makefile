@@ -8,12 +8,16 @@ ifeq ($(strip $(value PROMPT)),)
 override PROMPT := What is the square root of 16?
 endif
 FUZZTIME ?= 30s
+SEED ?= 0
+MINUTES ?= 10
+JOBS ?= 2000
+REAL ?= 100
 override INPUT := $(value INPUT)
 override USER_ID := $(value USER_ID)
 
 .DEFAULT_GOAL := help
 layers := test-snapshot test-claude test-session test-api test-e2e
-.PHONY: help run long build test $(layers) check bench soak fuzz stop clean
+.PHONY: help run long build test $(layers) check bench soak chaos fuzz stop clean
 
 help: ## this list
 	@echo "Sandpiper runs Claude Code prompts as durable jobs in sandboxes."
@@ -57,6 +61,11 @@ long: ## the long forms of three tests (500 hostile prompts, 200 jobs at once, 3
 
 soak: ## two processes under 50 no-op jobs a second for ten minutes, and one worker with 2,000 running prompts (16 GB)
 	@scripts/test.sh -v -timeout 40m -run 'TestSoak|TestManyRunningPrompts' ./test/e2e -args -soak 10m -running 2000
+
+chaos: ## break a fleet for MINUTES (10) under JOBS (2000), and REAL (100) with the real command, then count the damage; SEED=… plans again
+	@rm -f bin/chaos.txt
+	@scripts/test.sh -timeout 0 -run 'TestChaos' ./test/chaos -args -seed $(SEED) -minutes $(MINUTES) -jobs $(JOBS) -real $(REAL) -report $(CURDIR)/bin/chaos.txt; \
+		status=$$?; cat bin/chaos.txt; exit $$status
 
 fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh

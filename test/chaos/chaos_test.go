@@ -1,0 +1,241 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sandpiper/internal/queue"
+)
+
+// How many clients follow whole users, and how many single jobs.
+const (
+	streamers = 5
+	followers = 5
+)
+
+// TestChaos breaks everything for a while, and then finds everything in order.
+func TestChaos(t *testing.T) {
+	r := newRecord(t)
+	over := time.Duration(*minutes * float64(time.Minute))
+	t.Logf("SEED=%d MINUTES=%v JOBS=%d", *seed, *minutes, *jobs)
+	f := openFleet(t, design{bin: programs(t), claude: filepath.Join(programs(t), "standin"), model: r.URL})
+	found := f.chaos(r, tasks(*seed, *jobs, over*6/10), over)
+	if len(found) > 0 {
+		t.Errorf("SEED=%d: %d damages\n%s", *seed, len(found), tell(found))
+	}
+}
+
+// chaos runs tasks on a fleet while it is being broken, and gives the damage.
+func (f *fleet) chaos(r *record, tasks []*task, over time.Duration) []damage {
+	t := f.t
+	goroutines := map[string]int{"api": goroutinesOf(f.apis[0]), "worker": goroutinesOf(f.workers[0])}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all sync.WaitGroup
+	defer all.Wait()
+
+	l := newLoad(f, len(tasks)+streamers)
+	first := warm(*seed)
+	watchers, next := f.watch(ctx, &all)
+	for _, one := range first {
+		l.submit(ctx, one)
+	}
+	eventually(t, "every client has had an event", time.Minute, func() bool {
+		return !slices.ContainsFunc(watchers[:streamers], func(w *watcher) bool { return len(w.collected()) == 0 })
+	})
+
+	began := time.Now()
+	all.Go(func() { l.run(ctx, tasks); close(l.accepted) })
+	all.Go(func() { hand(ctx, l.accepted, watchers[streamers:], next) })
+	hinter, err := queue.Open(f.redis.URL(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hinter.Close()
+	b := &breaker{fleet: f, hinter: hinter}
+	if *calm {
+		rest(over, ctx.Done())
+	} else {
+		b.run(ctx, plan(*seed, over))
+	}
+	done, took := f.finished(), time.Since(began)
+	f.heal()
+	f.ready()
+	f.settle(len(tasks) + len(first))
+
+	p := look(f)
+	found := p.judge(append(tasks, first...), r)
+	found = append(found, compare(p, watchers)...)
+	cancel()
+	found = append(found, f.left(r.URL, goroutines, 2*time.Minute)...)
+	found = append(found, f.secrets(p)...)
+	found = append(found, f.ended()...)
+	f.report(b.summary(found, p, done, took))
+	return found
+}
+
+// summary is what there is to say of a run.
+func (b *breaker) summary(found []damage, p picture, done int, took time.Duration) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "SEED=%d: %d faults, %d jobs ended in %v: %.2f jobs/s\n%s", *seed, b.ledger.count(), done, took.Round(time.Second),
+		float64(done)/took.Seconds(), table(b.ledger, found, p))
+	for how, times := range b.adoptions(p) {
+		fmt.Fprintf(&s, "from %s until another worker follows: %s\n", how, told(times))
+	}
+	fmt.Fprintf(&s, "calls of which no answer was lost: postgres %v, redis %v, sandboxes %v\n", untouched(b.sql.seen, b.ledger, "postgres"),
+		untouched(b.hints.seen, b.ledger, "redis"), untouched(b.boxes.seen, b.ledger, "sandboxes"))
+	return s.String()
+}
+
+// report shows a text, also of a test that passes.
+func (f *fleet) report(text string) {
+	f.t.Helper()
+	f.t.Log(text)
+	if *report == "" {
+		return
+	}
+	file, err := os.OpenFile(*report, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err == nil {
+		_, err = file.WriteString(text + "\n")
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		f.t.Error(err)
+	}
+}
+
+// warm is one job for each user whose stream is followed, so that every client has a position before anything breaks.
+func warm(seed uint64) []*task {
+	all := tasks(seed+1_000_000, streamers, 0)
+	for i, t := range all {
+		t.user, t.cancel, t.Free, t.Millis = fmt.Sprintf("user%02d", i), 0, 0, 100
+		t.write("warm")
+	}
+	return all
+}
+
+// watch starts the clients.
+func (f *fleet) watch(ctx context.Context, all *sync.WaitGroup) ([]*watcher, []chan string) {
+	var watchers []*watcher
+	var opened sync.WaitGroup
+	for i := range streamers {
+		w := newWatcher(f, *seed, i)
+		watchers = append(watchers, w)
+		opened.Add(1)
+		open := sync.OnceFunc(opened.Done)
+		all.Go(func() { defer open(); w.stream(ctx, open) })
+	}
+	opened.Wait()
+	next := make([]chan string, followers)
+	for i := range next {
+		w := newWatcher(f, *seed, streamers+i)
+		watchers = append(watchers, w)
+		next[i] = make(chan string)
+		all.Go(func() { w.follow(ctx, next[i]) })
+	}
+	return watchers, next
+}
+
+// hand gives each follower a job of its user to follow, whenever it is free for one.
+func hand(ctx context.Context, accepted <-chan *task, to []*watcher, next []chan string) {
+	defer func() {
+		for _, c := range next {
+			close(c)
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case t, more := <-accepted:
+			if !more {
+				return
+			}
+			for i, w := range to {
+				if w.user == t.user {
+					select {
+					case next[i] <- t.id():
+					default: // it is busy
+					}
+				}
+			}
+		}
+	}
+}
+
+// finished is how many jobs have ended.
+func (f *fleet) finished() int {
+	f.t.Helper()
+	return int(rows[struct{ N int64 }](f, `SELECT COUNT(*) FROM jobs WHERE state NOT IN ('queued', 'running')`)[0].N)
+}
+
+// settle waits until all jobs have ended, as long as there is progress: what comes last may have been put off by a minute
+// because the platform was away, and waited for its turn.
+func (f *fleet) settle(n int) {
+	f.t.Helper()
+	const patience = 150 * time.Second
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	moved, last := time.Now(), -1
+	for ; time.Since(moved) < patience; <-tick.C {
+		done := f.finished()
+		if done >= n {
+			return
+		}
+		if done != last {
+			moved, last = time.Now(), done
+		}
+	}
+}
+
+// compare holds what clients collected against the database. They get a moment to come back.
+func compare(p picture, watchers []*watcher) (found []damage) {
+	for i, w := range watchers {
+		var want []eventRow
+		if i < streamers {
+			want = p.stream(w.user)
+			for limit := time.Now().Add(time.Minute); len(w.collected()) < len(want) && time.Now().Before(limit); {
+				rest(100*time.Millisecond, nil)
+			}
+		}
+		w.mu.Lock()
+		for _, id := range w.jobs {
+			if i >= streamers {
+				want = append(want, p.events[id]...)
+			}
+		}
+		found = append(found, w.damage(want)...)
+		w.mu.Unlock()
+	}
+	return found
+}
+
+// damage is what is wrong with a client's collection.
+func (w *watcher) damage(want []eventRow) (found []damage) {
+	if why := differs(w.got[:min(len(w.got), max(len(want), len(w.got)))], want); why != "" {
+		found = append(found, damage{"client differs", w.user, why})
+	}
+	for _, why := range w.faults {
+		found = append(found, damage{"client differs", w.user, why})
+	}
+	return found
+}
+
+// stream are all events of a user, in the order of their positions.
+func (p picture) stream(user string) (all []eventRow) {
+	for id, events := range p.events {
+		if p.jobs[id].User == user {
+			all = append(all, events...)
+		}
+	}
+	slices.SortFunc(all, func(a, b eventRow) int { return int(a.Position - b.Position) })
+	return all
+}
