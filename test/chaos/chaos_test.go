@@ -73,7 +73,7 @@ func (f *fleet) chaos(r *record, tasks []*task, over time.Duration) []damage {
 
 	p := look(f)
 	found := p.judge(append(tasks, first...), r)
-	found = append(found, compare(p, watchers)...)
+	found = append(found, compare(p, watchers, time.Minute)...)
 	cancel()
 	found = append(found, f.left(r.URL, goroutines, 2*time.Minute)...)
 	found = append(found, f.secrets(p)...)
@@ -137,6 +137,7 @@ func (f *fleet) watch(ctx context.Context, all *sync.WaitGroup) ([]*watcher, []c
 	next := make([]chan string, followers)
 	for i := range next {
 		w := newWatcher(f, *seed, streamers+i)
+		w.single = true
 		watchers = append(watchers, w)
 		next[i] = make(chan string)
 		all.Go(func() { w.follow(ctx, next[i]) })
@@ -197,34 +198,28 @@ func (f *fleet) settle(n int) {
 }
 
 // compare holds what clients collected against the database. They get a moment to come back.
-func compare(p picture, watchers []*watcher) (found []damage) {
-	for i, w := range watchers {
-		var want []eventRow
-		if i < streamers {
-			want = p.stream(w.user)
-			for limit := time.Now().Add(time.Minute); len(w.collected()) < len(want) && time.Now().Before(limit); {
-				rest(100*time.Millisecond, nil)
-			}
-		}
-		w.mu.Lock()
-		for _, id := range w.jobs {
-			if i >= streamers {
+func compare(p picture, watchers []*watcher, patience time.Duration) (found []damage) {
+	for _, w := range watchers {
+		want := p.stream(w.user)
+		if w.single {
+			want = nil
+			for _, id := range w.followed() {
 				want = append(want, p.events[id]...)
 			}
 		}
-		found = append(found, w.damage(want)...)
-		w.mu.Unlock()
-	}
-	return found
-}
-
-// damage is what is wrong with a client's collection.
-func (w *watcher) damage(want []eventRow) (found []damage) {
-	if why := differs(w.got[:min(len(w.got), max(len(want), len(w.got)))], want); why != "" {
-		found = append(found, damage{"client differs", w.user, why})
-	}
-	for _, why := range w.faults {
-		found = append(found, damage{"client differs", w.user, why})
+		for limit := time.Now().Add(patience); len(w.collected()) < len(want) && time.Now().Before(limit); {
+			rest(100*time.Millisecond, nil)
+		}
+		got := w.collected()
+		if w.single {
+			got = got[:min(len(got), len(want))] // it may be in the middle of the next job
+		}
+		if why := differs(got, want); why != "" {
+			found = append(found, damage{"client differs", w.user, why})
+		}
+		for _, why := range w.complaints() {
+			found = append(found, damage{"client differs", w.user, why})
+		}
 	}
 	return found
 }

@@ -174,7 +174,7 @@ func (p picture) judgeLaunches(t *task, j jobRow, launches []launch, add func(ki
 	if asked > 1 {
 		add("paid twice", "asked %d times", asked)
 	}
-	if dead > 0 && t.cancel == 0 && j.State != "outcome_unknown" {
+	if dead > 0 && t.cancel == 0 {
 		add("killed", "a run that was asking did not come to its end; the job has %s %s", j.State, j.Code)
 	}
 	switch j.State {

@@ -40,6 +40,7 @@ type fleet struct {
 	boxes    *httpProxy   // to the local Daytona
 	fronts   []*httpProxy // to each api
 
+	guest   bool // Postgres and the local Daytona are another fleet's
 	daytona *part
 	apis    []*part
 	workers []*part
@@ -54,13 +55,16 @@ type design struct {
 	workers int      // 0 means 3; -1 means none, yet
 	slots   int      // of each worker; 0 means 8
 	vars    []string // more variables, of every process
+	beside  *fleet   // whose Postgres and local Daytona this one uses too; nil means its own
 }
 
 // openFleet starts a fleet and waits until all of it is ready.
 func openFleet(t testing.TB, d design) *fleet {
 	t.Helper()
 	f := newFleet(t, d)
-	f.daytona.start(t)
+	if d.beside == nil {
+		f.daytona.start(t)
+	}
 	for _, p := range f.all() {
 		p.start(t)
 	}
@@ -71,7 +75,12 @@ func openFleet(t testing.TB, d design) *fleet {
 func newFleet(t testing.TB, d design) *fleet {
 	t.Helper()
 	f := &fleet{t: t, dir: t.TempDir(), bin: d.bin, ledger: newLedger()}
-	f.postgres, f.redis = pgtest.New(t, "fsync=off"), redistest.Start(t)
+	if d.beside != nil {
+		f.postgres, f.daytona, f.guest = d.beside.postgres, d.beside.daytona, true
+	} else {
+		f.postgres = pgtest.New(t, "fsync=off")
+	}
+	f.redis = redistest.Start(t)
 	f.database = f.postgres.Database(t)
 	f.sql = newStreamProxy(t, "postgres", fmt.Sprintf("127.0.0.1:%d", f.postgres.Port()), f.ledger, newPostgresEar)
 	f.hints = newStreamProxy(t, "redis", f.redis.Addr(), f.ledger, newRedisEar)
@@ -83,11 +92,15 @@ func newFleet(t testing.TB, d design) *fleet {
 		"DAYTONA_API_KEY=" + daytonaKey, "DATABASE_URL=" + f.throughProxy(), "REDIS_URL=redis://" + f.hints.addr(),
 		"DAYTONA_API_URL=" + f.boxes.url() + "/api",
 	}, d.vars...)
-	f.daytona = f.part("daytona", "sandpiper", 0, []string{"daytona"}, []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + f.dir, "LOG_FORMAT=json", "DAYTONA_API_KEY=" + daytonaKey,
-		"SANDPIPER_DATA=" + f.data(), "SANDPIPER_DAYTONA_ADDR=127.0.0.1:0", "SANDPIPER_CLAUDE=" + d.claude,
-	})
-	f.daytona.found = f.boxes.leads
+	if f.guest {
+		f.boxes.leads(f.daytona.where())
+	} else {
+		f.daytona = f.part("daytona", "sandpiper", 0, []string{"daytona"}, []string{
+			"PATH=" + os.Getenv("PATH"), "HOME=" + f.dir, "LOG_FORMAT=json", "DAYTONA_API_KEY=" + daytonaKey,
+			"SANDPIPER_DATA=" + f.data(), "SANDPIPER_DAYTONA_ADDR=127.0.0.1:0", "SANDPIPER_CLAUDE=" + d.claude,
+		})
+		f.daytona.found = f.boxes.leads
+	}
 	for i := range or(d.apis, 2) {
 		front := newHTTPProxy(t, "clients", f.ledger, apiKind)
 		api := f.part("api", "api", i+1, nil, append(slices.Clone(base), "SANDPIPER_DATA="+f.dir))
@@ -140,6 +153,14 @@ func (f *fleet) program(args ...string) string {
 
 // all are the api and worker processes.
 func (f *fleet) all() []*part { return slices.Concat(f.apis, f.workers) }
+
+// own are all processes that are not another fleet's.
+func (f *fleet) own() []*part {
+	if f.guest {
+		return f.all()
+	}
+	return append(f.all(), f.daytona)
+}
 
 // ready waits until every process is.
 func (f *fleet) ready() {
@@ -204,7 +225,7 @@ func (f *fleet) heal() {
 	for _, front := range f.fronts {
 		front.disarm()
 	}
-	for _, p := range append(f.all(), f.daytona) {
+	for _, p := range f.own() {
 		if p.paused {
 			p.signal(f.t, syscall.SIGCONT)
 		}
@@ -226,7 +247,7 @@ func (f *fleet) stop(within time.Duration) (bad []string) {
 		p.signal(f.t, syscall.SIGTERM)
 	}
 	over := time.After(within)
-	for _, p := range append(f.all(), f.daytona) {
+	for _, p := range f.own() {
 		if p == f.daytona {
 			p.signal(f.t, syscall.SIGTERM)
 		}
@@ -247,12 +268,14 @@ func (f *fleet) stop(within time.Duration) (bad []string) {
 
 // close ends whatever still runs. It is no check.
 func (f *fleet) close() {
-	for _, p := range append(f.all(), f.daytona) {
+	for _, p := range f.own() {
 		if p.lives() {
 			p.signal(f.t, syscall.SIGKILL)
 		}
 	}
-	f.program("stop")
+	if !f.guest {
+		f.program("stop")
+	}
 	if f.t.Failed() {
 		f.keepLogs()
 	}

@@ -105,6 +105,13 @@ func (p *httpProxy) disarm() {
 	p.traps = nil
 }
 
+// asked is how many requests of a kind have come.
+func (p *httpProxy) asked(kind string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen[kind]
+}
+
 func (p *httpProxy) trapped(kind string) (trap, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -159,6 +159,16 @@ func (p process) String() string {
 	return fmt.Sprintf("%s %q", filepath.Base(string(p)), strings.ReplaceAll(string(p.read("cmdline")), "\x00", " "))
 }
 
+// runOf is the run that a process belongs to; "" without one.
+func runOf(p process) string {
+	for _, v := range bytes.Split(p.environ(), []byte{0}) {
+		if run, ok := bytes.CutPrefix(v, []byte("SANDPIPER_RUN=")); ok {
+			return string(run)
+		}
+	}
+	return ""
+}
+
 func processes(which func(process) bool) (all []process) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {

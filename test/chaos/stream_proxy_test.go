@@ -17,6 +17,7 @@ type streamProxy struct {
 	all      sync.WaitGroup
 
 	mu    sync.Mutex
+	down  bool           // nobody is let through
 	traps []string       // kinds of calls whose next answer is lost
 	seen  map[string]int // kinds of calls → how often
 }
@@ -37,6 +38,16 @@ func newStreamProxy(t testing.TB, name, upstream string, l *ledger, listener fun
 		p.all.Wait()
 	})
 	return p
+}
+
+// away takes the server away, or lets it return.
+func (p *streamProxy) away(down bool) {
+	p.mu.Lock()
+	p.down = down
+	p.mu.Unlock()
+	if down {
+		p.drop()
+	}
 }
 
 // lose lets the next answer to a call of that kind be lost.
@@ -75,6 +86,13 @@ func (p *streamProxy) serve() {
 		near, err := p.Accept()
 		if err != nil {
 			return
+		}
+		p.mu.Lock()
+		down := p.down
+		p.mu.Unlock()
+		if down {
+			near.Close()
+			continue
 		}
 		p.all.Go(func() { p.pass(near) })
 	}

@@ -40,6 +40,8 @@ type watcher struct {
 	fronts []string
 	ledger *ledger
 	dice   *rand.Rand
+	single bool // follows one job after another
+	most   int  // messages that it reads before it drops the connection
 
 	mu     sync.Mutex
 	got    []message
@@ -48,7 +50,7 @@ type watcher struct {
 }
 
 func newWatcher(f *fleet, seed uint64, n int) *watcher {
-	w := &watcher{user: fmt.Sprintf("user%02d", n), ledger: f.ledger, dice: rand.New(rand.NewPCG(seed, uint64(100+n)))}
+	w := &watcher{user: fmt.Sprintf("user%02d", n), most: 120, ledger: f.ledger, dice: rand.New(rand.NewPCG(seed, uint64(100+n)))}
 	for _, front := range f.fronts {
 		w.fronts = append(w.fronts, front.url())
 	}
@@ -67,6 +69,19 @@ func (w *watcher) collected() []message {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]message(nil), w.got...)
+}
+
+// followed are the jobs whose events it has followed to their end.
+func (w *watcher) followed() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.jobs...)
+}
+
+func (w *watcher) complaints() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.faults...)
 }
 
 func (w *watcher) complain(format string, args ...any) {
@@ -99,7 +114,7 @@ func (w *watcher) once(ctx context.Context, open func()) {
 	defer conn.CloseNow()
 	conn.SetReadLimit(-1)
 	open()
-	for left := 1 + w.dice.IntN(120); left > 0; left-- {
+	for left := 1 + w.dice.IntN(w.most); left > 0; left-- {
 		// A connection whose other end hangs says nothing; a client that has waited long enough comes again.
 		reading, cancel := context.WithTimeout(ctx, 15*time.Second)
 		_, raw, err := conn.Read(reading)

@@ -58,6 +58,15 @@ func (w *wire) cut(n, within int) {
 	}
 }
 
+// drop closes all open connections.
+func (w *wire) drop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s := range w.conns {
+		_ = s.Conn.Close() // whoever reads notices
+	}
+}
+
 // slow delays every write to a client of the wire by d from now on; 0 ends that.
 func (w *wire) slow(d time.Duration) {
 	w.mu.Lock()

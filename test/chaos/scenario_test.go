@@ -1,0 +1,299 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// scenario breaks one thing in a small fleet, on purpose and at the moment at which it matters.
+type scenario struct {
+	name    string
+	do      func(*stage)
+	mutants map[string]string // name → the damage that must be found when this protection is missing
+}
+
+var scenarios = []scenario{
+	{"a worker is killed while its prompt runs", killed, map[string]string{
+		"no look": "paid twice", "no intent": "launched twice", "no adoption": "unknown untruly", "events without their offset": "stale write",
+	}},
+	{"a worker wakes up after another has finished its job", overslept, map[string]string{"no fence": "stale write"}},
+	{"a worker is asked to stop", deployed, map[string]string{"a deploy ends what runs": "killed"}},
+	{"the answer to a launch is lost", relaunched, map[string]string{"no lock": "launched twice"}},
+	{"the answer to a submission is lost", resubmitted, map[string]string{"no idempotency": "doubled"}},
+	{"Redis forgets everything before anybody has read it", wiped, map[string]string{"hints are the truth": "lost"}},
+	{"Postgres is away when a job is submitted", unkept, map[string]string{"answer before commit": "lost"}},
+	{"clients come and go", watched, map[string]string{
+		"publish before commit": "client differs", "no replay": "client differs", "everybody's events": "client differs",
+		"the prompt is tidied": "prompt altered", "no mask": "secret shown",
+	}},
+}
+
+// TestEveryMutantIsCaught: each scenario is harmless, and does the named damage when one protection is missing.
+func TestEveryMutantIsCaught(t *testing.T) {
+	missing := map[string]bool{}
+	for _, m := range mutations {
+		missing[m.name] = true
+	}
+	r := newRecord(t)
+	host := openFleet(t, design{bin: programs(t), claude: filepath.Join(programs(t), "standin"), model: r.URL, apis: 1, workers: -1})
+	mutated := mutants(t)
+	places := make(chan struct{}, 3) // so many at once: they wait more than they work
+	t.Run("all", func(t *testing.T) {
+		for _, s := range scenarios {
+			play := func(name, bin, mutant, want string) {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					places <- struct{}{}
+					defer func() { <-places }()
+					found := s.play(t, host, r, bin, mutant)
+					caught := slices.ContainsFunc(found, func(d damage) bool { return d.kind == want })
+					if want == "" && len(found) > 0 || want != "" && !caught {
+						t.Errorf("found %q, want %q", tell(found), want)
+					}
+				})
+			}
+			play(s.name, programs(t), "", "")
+			for mutant, want := range s.mutants {
+				if !missing[mutant] {
+					t.Errorf("%q is in two scenarios, or nowhere", mutant)
+				}
+				delete(missing, mutant)
+				play(s.name+": "+mutant, mutated, mutant, want)
+			}
+		}
+	})
+	for name := range missing {
+		t.Errorf("no scenario shows that %q is caught", name)
+	}
+}
+
+// stage is a small fleet on which a scenario is played: one api and two workers.
+type stage struct {
+	*fleet
+	record   *record
+	load     *load
+	tasks    []*task
+	watchers []*watcher
+	missing  string // the protection that this fleet does not have; "" when it has all
+}
+
+var plays struct {
+	sync.Mutex
+	n int
+}
+
+// play plays a scenario and gives the damage.
+func (s scenario) play(t *testing.T, host *fleet, r *record, bin, mutant string) []damage {
+	f := openFleet(t, design{
+		bin: bin, model: r.URL, apis: 1, workers: 2, slots: 4, beside: host, vars: []string{"CHAOS_MUTANT=" + mutant},
+	})
+	g := &stage{fleet: f, record: r, load: newLoad(f, 100), missing: mutant}
+	s.do(g)
+	p := look(f)
+	found := append(p.judge(g.tasks, r), f.secrets(p)...)
+	return append(found, compare(p, g.watchers, 10*time.Second)...)
+}
+
+// submit submits a prompt whose answer takes a while.
+func (g *stage) submit(takes time.Duration, change func(*task)) *task {
+	g.t.Helper()
+	t := g.task(takes, change)
+	ctx, cancel := context.WithTimeout(g.t.Context(), time.Minute)
+	defer cancel()
+	g.load.submit(ctx, t)
+	return t
+}
+
+func (g *stage) task(takes time.Duration, change func(*task)) *task {
+	plays.Lock()
+	plays.n++
+	n := plays.n
+	plays.Unlock()
+	t := &task{
+		order: order{Job: fmt.Sprintf("play-%d", n), Millis: int(takes.Milliseconds()), Words: 20, Retries: 3},
+		user:  "user00", stream: true, priority: "interactive", ids: map[string]bool{},
+	}
+	if change != nil {
+		change(t)
+	}
+	t.write(" What is 2+2?\n\n")
+	g.tasks = append(g.tasks, t)
+	return t
+}
+
+// asked waits until the command of a job has asked.
+func (g *stage) asked(t *task) {
+	g.t.Helper()
+	eventually(g.t, "the prompt is asked", time.Minute, func() bool {
+		all := g.record.of(t.Job)
+		return len(all) > 0 && all[0].asked
+	})
+}
+
+// shown waits until some of the answer is stored.
+func (g *stage) shown(t *task) {
+	g.t.Helper()
+	eventually(g.t, "some of the answer is stored", time.Minute, func() bool {
+		return len(rows[struct{ Seq int64 }](g.fleet, `SELECT seq FROM events WHERE job_id = $1 AND type = 'partial'`, t.id())) > 0
+	})
+}
+
+// holder is the worker that has a job.
+func (g *stage) holder(t *task) (held *part) {
+	g.t.Helper()
+	eventually(g.t, "a worker holds the job", time.Minute, func() bool {
+		for _, l := range rows[struct{ Worker string }](g.fleet, `SELECT worker FROM leases WHERE job_id = $1`, t.id()) {
+			for _, p := range g.workers {
+				if p.holder(g.t) == l.Worker {
+					held = p
+				}
+			}
+		}
+		return held != nil
+	})
+	return held
+}
+
+// ends waits until all jobs have ended, and every command that was launched too, but not for ever: what has not ended
+// then is lost.
+func (g *stage) ends(within time.Duration) {
+	g.t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(within); time.Now().Before(limit); <-tick.C {
+		over := g.finished() >= len(g.tasks)
+		for _, t := range g.tasks {
+			for _, l := range g.record.of(t.Job) {
+				over = over && (l.answer != nil || !g.alive(l))
+			}
+		}
+		if over {
+			return
+		}
+	}
+}
+
+// alive says whether a launched command still runs.
+func (g *stage) alive(l launch) bool {
+	return len(processes(func(p process) bool { return runOf(p) == l.run })) > 0
+}
+
+// killed: the worker dies while the command works on its answer. A worker that keeps its knowledge to itself, or trusts
+// nobody else's, pays again or repeats itself.
+func killed(g *stage) {
+	t := g.submit(10*time.Second, nil)
+	g.asked(t)
+	held := g.holder(t)
+	if g.missing != "no intent" { // which stores nothing in time
+		g.shown(t)
+	}
+	held.signal(g.t, syscall.SIGKILL)
+	g.ends(time.Minute)
+}
+
+// overslept: a worker is paused for longer than its lease, another one ends the job, and then it wakes up in the middle
+// of what it was at.
+func overslept(g *stage) {
+	t := g.submit(4*time.Second, nil)
+	g.shown(t)
+	held := g.holder(t)
+	held.signal(g.t, syscall.SIGSTOP)
+	g.ends(time.Minute)
+	before := rows[struct{ N int64 }](g.fleet, `SELECT last_seq FROM jobs`)[0].N
+	held.signal(g.t, syscall.SIGCONT)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); <-tick.C {
+		if rows[struct{ N int64 }](g.fleet, `SELECT last_seq FROM jobs`)[0].N != before || strings.Contains(held.logged(g.t), "attempt lost its job") {
+			return
+		}
+	}
+}
+
+// deployed: SIGTERM in the middle of a prompt.
+func deployed(g *stage) {
+	t := g.submit(8*time.Second, nil)
+	g.shown(t)
+	held := g.holder(t)
+	held.signal(g.t, syscall.SIGTERM)
+	select {
+	case <-held.ended:
+	case <-time.After(30 * time.Second):
+		g.t.Error("it did not stop")
+	}
+	g.ends(time.Minute)
+}
+
+// relaunched: the launch takes effect and its answer does not come, so the worker asks for it again.
+func relaunched(g *stage) {
+	g.boxes.spring(trap{lost, "POST toolbox/*/process/session/*/exec (launch)"})
+	g.submit(5*time.Second, nil)
+	g.ends(time.Minute)
+	if len(g.ledger.all()) == 0 {
+		g.t.Error("nothing was lost")
+	}
+}
+
+// resubmitted: a job is accepted and its client does not hear of it.
+func resubmitted(g *stage) {
+	g.fronts[0].spring(trap{lost, "POST api/knowledge/process"})
+	g.submit(200*time.Millisecond, nil)
+	g.ends(time.Minute)
+	if len(g.ledger.all()) == 0 {
+		g.t.Error("nothing was lost")
+	}
+}
+
+// wiped: the hint is gone before a worker has read it.
+func wiped(g *stage) {
+	for _, p := range g.workers {
+		p.signal(g.t, syscall.SIGSTOP)
+	}
+	g.submit(200*time.Millisecond, nil)
+	g.redis.Flush(g.t)
+	for _, p := range g.workers {
+		p.signal(g.t, syscall.SIGCONT)
+	}
+	g.ends(30 * time.Second)
+}
+
+// unkept: the database does not take the job; the client insists until it does.
+func unkept(g *stage) {
+	g.sql.away(true)
+	t := g.task(200*time.Millisecond, nil)
+	ctx, cancel := context.WithTimeout(g.t.Context(), time.Minute)
+	defer cancel()
+	var sent sync.WaitGroup
+	sent.Go(func() { g.load.submit(ctx, t) })
+	eventually(g.t, "it was sent twice, or accepted", time.Minute, func() bool { return t.id() != "" || g.fronts[0].asked("POST api/knowledge/process") > 1 })
+	g.sql.away(false)
+	sent.Wait()
+	g.ends(20 * time.Second)
+}
+
+// watched: a client of one user comes and goes while its user and another one have jobs.
+func watched(g *stage) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var gone sync.WaitGroup
+	g.t.Cleanup(func() { cancel(); gone.Wait() })
+	w := newWatcher(g.fleet, 1, 0)
+	w.most = 6
+	g.watchers = append(g.watchers, w)
+	opened := make(chan struct{})
+	open := sync.OnceFunc(func() { close(opened) })
+	gone.Go(func() { w.stream(ctx, open) })
+	<-opened
+	g.submit(100*time.Millisecond, nil)
+	eventually(g.t, "the client has a position", time.Minute, func() bool { return len(w.collected()) > 0 || g.missing != "" })
+	for i := range 4 {
+		g.submit(2*time.Second, func(t *task) { t.Key = i == 2; t.user = fmt.Sprintf("user0%d", i%2) })
+	}
+	g.ends(time.Minute)
+}
