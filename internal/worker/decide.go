@@ -135,7 +135,7 @@ func (a *attempt) broken(err error) decision {
 		return a.decide(claude.Verdict{
 			Class: claude.ClassNewSandbox, State: job.Failed, Code: job.SandboxBroken, Message: err.Error(), Retryable: true, Paid: claude.PaidNo,
 		}, 0)
-	case daytona.Temporary(err):
+	case daytona.Temporary(err), hiccup(err) && a.id.Number < mostHiccups:
 		wait := min(time.Duration(a.id.Number)*5*time.Second, time.Minute)
 		return decision{why: telemetry.PlatformAway, requeue: &store.Requeue{Delay: wait, Reason: "the sandbox platform is not available"}}
 	default:

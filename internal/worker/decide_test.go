@@ -187,6 +187,14 @@ func TestAFailingPlatformCostsNoTry(t *testing.T) {
 			err:  &daytona.Error{Status: 503},
 			want: "queued try=false new=false delay=5s",
 		},
+		"the platform has an internal error": {
+			err:  fmt.Errorf("open: %w", &daytona.Error{Status: 500}),
+			want: "queued try=false new=false delay=5s",
+		},
+		"the platform has nothing but internal errors": {
+			err: &daytona.Error{Status: 500}, change: func(a *attempt) { a.id.Number = mostHiccups },
+			want: "failed SANDBOX_NOT_CREATED retryable=true exit=1",
+		},
 		"a pooled sandbox is gone": {
 			err:  fmt.Errorf("open: %w", daytona.ErrNotFound),
 			want: "queued try=false new=true delay=0s",

@@ -59,6 +59,7 @@ func (a *attempt) request(ctx context.Context, prompt []byte) error {
 		Env:    claude.Env(claude.EnvOptions{BaseURL: a.w.o.BaseURL, Retries: a.w.o.Retries, Timeout: a.w.o.APITimeout}),
 		Prompt: prompt,
 	}
+	hiccups := 0
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		l.StartWithin = a.lease()
 		if l.StartWithin > 0 {
@@ -68,6 +69,10 @@ func (a *attempt) request(ctx context.Context, prompt []byte) error {
 				return nil
 			case err != nil && !a.mayHeal(ctx, err):
 				return fmt.Errorf("launch run %s: %w", a.run.ID, err)
+			case hiccup(err):
+				if hiccups++; hiccups == mostHiccups {
+					return a.unlaunched(ctx, fmt.Errorf("launch run %s: %w", a.run.ID, err))
+				}
 			}
 			a.log.WarnContext(ctx, "launch is asked for again", "tooLate", started.TooLate, "err", err)
 		}
@@ -95,10 +100,10 @@ func (a *attempt) mayHeal(ctx context.Context, err error) bool {
 	box, opening := a.open(ctx)
 	if opening != nil {
 		a.shut = opening
-		return daytona.Temporary(opening) && !errors.Is(opening, daytona.ErrNotFound)
+		return mayPass(opening) && !errors.Is(opening, daytona.ErrNotFound)
 	}
 	a.box, a.shut, a.stopped = box, nil, cmp.Or(box.Stopped, a.stopped)
-	return errors.Is(err, daytona.ErrNotRunning) || errors.Is(err, daytona.ErrUnauthorized) // a stopped one, or one that moved
+	return hiccup(err) || errors.Is(err, daytona.ErrNotRunning) || errors.Is(err, daytona.ErrUnauthorized) // a stopped one, or one that moved
 }
 
 // open makes the attempt's sandbox usable.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"sandpiper/internal/claude"
-	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
 	"sandpiper/internal/run"
 	"sandpiper/internal/store"
@@ -57,7 +56,7 @@ func (a *attempt) reach(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case !daytona.Temporary(err) || time.Since(began) > patience:
+		case !mayPass(err) || time.Since(began) > patience:
 			return unanswered{err}
 		}
 		a.log.WarnContext(ctx, "sandbox of a run is not reached", "err", err)

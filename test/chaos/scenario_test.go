@@ -29,6 +29,8 @@ var scenarios = []scenario{
 	{"the answer to a submission is lost", resubmitted, map[string]string{"no idempotency": "doubled"}},
 	{"Redis forgets everything before anybody has read it", wiped, map[string]string{"hints are the truth": "lost"}},
 	{"Postgres is away when a job is submitted", unkept, map[string]string{"answer before commit": "lost"}},
+	{"the platform stumbles at every step", stumbled, nil},
+	{"a sandbox takes no upload", refused, nil},
 	{"clients come and go", watched, map[string]string{
 		"publish before commit": "client differs", "no replay": "client differs", "everybody's events": "client differs",
 		"the prompt is tidied": "prompt altered", "no mask": "secret shown",
@@ -238,6 +240,37 @@ func relaunched(g *stage) {
 	g.ends(time.Minute)
 	if len(g.ledger.all()) == 0 {
 		g.t.Error("nothing was lost")
+	}
+}
+
+// stumbled: each kind of call has an internal error, once or twice; none of them says anything about a prompt.
+func stumbled(g *stage) {
+	for _, kind := range []string{"POST sandbox", "GET sandbox/*", "POST toolbox/*/files/bulk-upload", "POST toolbox/*/process/session/*/exec (launch)"} {
+		g.boxes.spring(trap{"500", kind})
+	}
+	t := g.submit(6*time.Second, nil)
+	g.shown(t)
+	held := g.holder(t)
+	for _, kind := range []string{"(follow)", "(look)", "(follow)", "(look)"} {
+		g.boxes.spring(trap{"500", "POST toolbox/*/process/execute " + kind})
+	}
+	g.boxes.spring(trap{"500", "GET sandbox/*"})
+	held.signal(g.t, syscall.SIGKILL)
+	g.ends(time.Minute)
+	if n := g.ledger.count(); n < 5 {
+		g.t.Errorf("%d internal errors: %v", n, g.ledger.all())
+	}
+}
+
+// refused: one sandbox answers every upload with an internal error. Nothing was started in it, so the job moves.
+func refused(g *stage) {
+	for range 8 { // as often as a worker asks
+		g.boxes.spring(trap{"500", "POST toolbox/*/files/bulk-upload"})
+	}
+	t := g.submit(time.Second, nil)
+	g.ends(90 * time.Second)
+	if p := look(g.fleet); p.returns(t.id(), "new sandbox after SANDBOX_BROKEN") != 1 {
+		g.t.Errorf("it has not moved: %s", p.last(t.id()))
 	}
 }
 
