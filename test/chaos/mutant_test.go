@@ -54,14 +54,14 @@ var mutations = []mutation{
 		},
 	}},
 	{"no intent", "paid once", []change{{
-		"internal/worker/launch.go", "	if err := again(ctx, func() error { return a.w.rows.Intend(ctx, a.id, a.run) }); err != nil {",
-		"	if " + on("no intent") + ` {
-		if err := a.request(ctx, prompt); err != nil {
-			return err
+		"internal/worker/launch.go", "return a.w.rows.Intend(ctx,",
+		"if " + on("no intent") + ` {
+			if err := a.request(ctx, prompt); err != nil {
+				return err
+			}
+			pause(ctx, 30*time.Second)
 		}
-		pause(ctx, 30*time.Second)
-	}
-	if err := again(ctx, func() error { return a.w.rows.Intend(ctx, a.id, a.run) }); err != nil {`,
+		return a.w.rows.Intend(ctx,`,
 	}}},
 	{"no adoption", "paid once", []change{{
 		"internal/worker/takeover.go", "	switch found.Kind {\n",
@@ -224,3 +224,6 @@ func write(t testing.TB, path string, raw []byte) {
 		t.Fatal(err)
 	}
 }
+
+// TestTheMutantsHaveTheirPlaces is quick to say that a protection has moved.
+func TestTheMutantsHaveTheirPlaces(t *testing.T) { overlay(t, t.TempDir()) }
