@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket/wsjson"
 
 	"sandpiper/client"
+	"sandpiper/internal/claude"
 	"sandpiper/internal/localdaytona/daemon"
 	"sandpiper/internal/offline/scripted"
 )
@@ -27,8 +28,8 @@ echo '{"type":"system","subtype":"init","session_id":"s","model":"m"}'
 echo '{"type":"result","subtype":"success","is_error":false,"num_turns":1,"result":"4","session_id":"s","total_cost_usd":0}'
 `
 
-// BenchmarkSubmitToStarted measures, on an idle house, the time from a submission until its "running" is received on
-// a WebSocket, and until its submission was answered; medians and 99th percentiles of ten jobs a round, beside the
+// BenchmarkSubmitToStarted measures, on an idle house, the time from a submission until the worker's "job started" is
+// received on a WebSocket, and until its submission was answered; medians and 99th percentiles of ten jobs a round, beside the
 // time that a loopback connection takes to bring a byte there and back.
 func BenchmarkSubmitToStarted(b *testing.B) {
 	h := open(b, "SANDPIPER_CLAUDE="+script(b, quickClaude))
@@ -61,7 +62,7 @@ func BenchmarkSubmitToStarted(b *testing.B) {
 			began = time.Now()
 			h.submit(b, client.Submit{Input: "What is 2+2?"})
 			answered = append(answered, since(began))
-			until(func(e client.Event) bool { return e.Type == client.EventState && e.State == client.Running })
+			until(func(e client.Event) bool { return e.Type == client.EventLog && e.Data == claude.JobStarted })
 			started = append(started, since(began))
 			until(ended)
 		}

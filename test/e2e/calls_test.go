@@ -65,14 +65,20 @@ func (p *platform) since() []string {
 	return calls
 }
 
-// TestAWarmJobCostsThreeCalls: upload, launch, follow. The platform is reached by URL and key, as a hosted one.
-func TestAWarmJobCostsThreeCalls(t *testing.T) {
+// counted opens a house whose platform counts. It is reached by URL and key, as a hosted one.
+func counted(t testing.TB) (*house, *platform) {
+	t.Helper()
 	p := newPlatform(t, claudeBinary(t))
 	model := scripted.New(t)
-	h := openWith(t, model, []string{
+	return openWith(t, model, []string{
 		"SANDPIPER_DATA=" + t.TempDir(), "DAYTONA_API_URL=" + p.url, "DAYTONA_API_KEY=dtn_test_0123456789",
 		"ANTHROPIC_API_KEY=" + key, "ANTHROPIC_BASE_URL=" + model.URL(), "SANDPIPER_SNAPSHOT=" + snapshot.Name(),
-	})
+	}), p
+}
+
+// TestAWarmJobCostsThreeCalls: upload, launch, follow.
+func TestAWarmJobCostsThreeCalls(t *testing.T) {
+	h, p := counted(t)
 	h.ask(t, client.Submit{Input: "What is 2+2?"})
 	p.since()
 	j := h.ask(t, client.Submit{Input: "What is 2+2?"})
