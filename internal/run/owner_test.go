@@ -1,12 +1,15 @@
 package run_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
 	"sandpiper/internal/run"
 )
@@ -94,5 +97,26 @@ func TestTakingOverChangesNoEvidence(t *testing.T) {
 		if e, err := run.Look(t.Context(), b, l.RunID, n+2, job.Launched); err != nil || e.Kind != run.Unknown {
 			t.Errorf("Look %d = %+v, %v, want unknown", n, e, err)
 		}
+	}
+}
+
+// careless is a box whose one-shot scripts do not ask who owns a run.
+type careless struct{ *box }
+
+func (c careless) Execute(ctx context.Context, e daytona.Execute) (daytona.Executed, error) {
+	e.Command = strings.NewReplacer(`! theirs "$1"`, `:`, `theirs "$attempt" && lost`, `:`).Replace(e.Command)
+	return c.box.Execute(ctx, e)
+}
+
+// TestWithoutTheOwnersMarkAnOldStopEndsTheRun: the check above catches it when the protection is taken away.
+func TestWithoutTheOwnersMarkAnOldStopEndsTheRun(t *testing.T) {
+	b := newBox(t)
+	l := b.started(b.launch(requesting + wait))
+	pid := b.pid("pid")
+	if _, err := run.Look(t.Context(), b, l.RunID, 2, job.Launched); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Stop(t.Context(), careless{b}, l.RunID, 1, 0); err != nil || there(pid) {
+		t.Errorf("Stop of attempt 1 = %v; the command lives: %v", err, there(pid))
 	}
 }

@@ -38,6 +38,7 @@ type fleet struct {
 	jobs  *dispatch.Dispatcher
 	stand *stand // the command; nil without sandboxes
 	web   *httptest.Server
+	harm  func(*member) // takes a protection away from every worker; nil: none
 }
 
 // newFleet is a fleet without sandboxes and without workers.
@@ -128,7 +129,20 @@ type member struct {
 	name string
 	*worker.Worker
 	ice  *ice // freezes it, as SIGSTOP does
+	rows func(frozen) rows
 	stop func() time.Duration
+}
+
+// rows are the store as a worker sees it.
+type rows interface {
+	Claim(ctx context.Context, q store.Claim) (store.Claimed, error)
+	Beat(ctx context.Context, worker string, held []job.Attempt, lease time.Duration) (store.Beat, error)
+	HandOver(ctx context.Context, worker string) (int, error)
+	Append(ctx context.Context, a job.Attempt, b store.Batch) (int64, error)
+	Intend(ctx context.Context, a job.Attempt, r job.Run, events ...job.Event) error
+	MarkLaunched(ctx context.Context, a job.Attempt, runID string) error
+	Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q store.Requeue) error
+	Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error
 }
 
 // habits are what a member is told.
@@ -154,7 +168,10 @@ func (f *fleet) join(name string, change ...func(*habits)) *member {
 	for _, c := range change {
 		c(&h)
 	}
-	m := &member{f: f, name: name, ice: &ice{}}
+	m := &member{f: f, name: name, ice: &ice{}, rows: func(r frozen) rows { return r }}
+	if f.harm != nil {
+		f.harm(m)
+	}
 	roles := m.open(&h)
 	ctx, leave := context.WithCancel(context.WithoutCancel(f.t.Context()))
 	ground, sink := context.WithCancel(context.WithoutCancel(f.t.Context()))
@@ -197,20 +214,20 @@ func (m *member) open(h *habits) roles {
 	b := bus.New(client, bus.Options{})
 	own := storetest.Open(t, m.f.sql)
 	own.SetNews(b)
-	rows := frozen{own, m.ice}
+	sees := frozen{own, m.ice}
 	if h.boxes == nil {
 		h.boxes = m.platform(own)
 	}
 	news, end := b.Listen()
 	t.Cleanup(end)
 	h.News = news
-	if m.Worker, err = worker.New(rows, h.boxes, h.Options); err != nil {
+	if m.Worker, err = worker.New(m.rows(sees), h.boxes, h.Options); err != nil {
 		t.Fatal(err)
 	}
 	wake, end := b.Listen()
 	t.Cleanup(end)
 	q := m.f.openQueue()
-	sweeper := dispatch.NewSweeper(rows, q, m.Worker, dispatch.SweeperOptions{
+	sweeper := dispatch.NewSweeper(sees, q, m.Worker, dispatch.SweeperOptions{
 		Lease: h.Lease, TrustLeases: h.trust, Holder: m.name, Wake: wake, Log: logOf(m.name),
 	})
 	r := roles{b, []func(context.Context) error{m.Worker.Run, sweeper.Run}}

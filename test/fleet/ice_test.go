@@ -25,6 +25,8 @@ type ice struct {
 	// before is told what the worker is about to do; a test may freeze it there. May be nil.
 	before func(point string)
 	mutate func(body []byte) []byte // changes what goes to the platform, to something as long; may be nil
+
+	answers map[string]string // :: place → what the platform said there last
 }
 
 func (i *ice) freeze() {
@@ -77,6 +79,33 @@ func (i *ice) freezeAt(point string) <-chan struct{} {
 	return frozen
 }
 
+// hearing keeps what goes through it.
+type hearing struct {
+	http.ResponseWriter
+	bytes.Buffer
+}
+
+func (h *hearing) Write(p []byte) (int, error) {
+	_, _ = h.ResponseWriter.Write(p) // who asked may have gone
+	return h.Buffer.Write(p)
+}
+
+func (i *ice) answered(place, text string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.answers == nil {
+		i.answers = map[string]string{}
+	}
+	i.answers[place] = text
+}
+
+// said is the platform's last answer at a place, "" for none.
+func (i *ice) said(place string) string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.answers[place]
+}
+
 // places tell requests to the platform by what is in them.
 var places = []struct{ name, text string }{
 	{"launch", `/run.sh`}, {"follow", "sandpiper-follow"}, {"look", "sandpiper-look"}, {"stop", "sandpiper-stop"}, {"preflight", "preflight: "},
@@ -116,12 +145,15 @@ func (i *ice) line(t testing.TB, to string) string {
 		if err != nil {
 			return
 		}
-		i.at(placeOf(r, body))
+		place := placeOf(r, body)
+		i.at(place)
 		if i.mutate != nil {
 			body = i.mutate(body)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		proxy.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
+		said := &hearing{ResponseWriter: w}
+		defer func() { i.answered(place, said.String()) }()
+		proxy.ServeHTTP(said, r.WithContext(context.WithoutCancel(r.Context())))
 	}))
 	t.Cleanup(func() {
 		web.CloseClientConnections()
