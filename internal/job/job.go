@@ -53,7 +53,7 @@ type Run struct {
 	Resume     string // id of the session that it goes on with; "" begins a conversation
 	Offset     int64  // bytes of its output that are stored as events; always the end of a line
 	Usage      []ModelUsage
-	Deadline   time.Time // when the watchdog in the sandbox ends it
+	Limit      time.Duration // how long after its intent the watchdog in the sandbox ends it
 	IntendedAt time.Time
 	LaunchedAt time.Time // zero until launched
 }

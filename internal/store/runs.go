@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"sandpiper/internal/job"
 )
@@ -55,8 +56,16 @@ func (t *tx) addRun(ctx context.Context, h head, r job.Run) error {
 		box = h.sandboxID
 	}
 	return t.must(ctx, `INSERT INTO runs (id, job_id, tenant, user_id, sandbox_id, attempt, phase, session_id, resume_id, deadline_at, intended_at)
-		VALUES ($1, $2, $3, $4, $5, $6, 'intended', $7, $8, $9, {now})`,
-		r.ID, h.id, h.tenant, h.userID, box, h.attempt, r.Session, r.Resume, toMillis(r.Deadline))
+		VALUES ($1, $2, $3, $4, $5, $6, 'intended', $7, $8, {now} + $9, {now})`,
+		r.ID, h.id, h.tenant, h.userID, box, h.attempt, r.Session, r.Resume, r.Limit.Milliseconds())
+}
+
+// Left is how long a run may still go until its limit, on the database's clock: the clocks of the workers that launched and
+// adopted it may differ, and what was paid for must not be ended by one that is wrong.
+func (s *Store) Left(ctx context.Context, runID string) (time.Duration, error) {
+	var ms int64
+	err := s.reads.row(ctx, `SELECT deadline_at - {now} FROM runs WHERE id = $1`, runID).Scan(&ms)
+	return time.Duration(ms) * time.Millisecond, wrap(err, "ask what is left of run "+runID)
 }
 
 // MarkLaunched keeps that the launcher said that the command was started. A run that is further already stays there.

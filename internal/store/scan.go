@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"sandpiper/internal/job"
 )
@@ -100,17 +101,17 @@ func decodeUsage(raw []byte) (u []job.ModelUsage, err error) {
 	return u, err
 }
 
-const runColumns = `id, job_id, sandbox_id, attempt, phase, session_id, resume_id, read_offset, usage, deadline_at, intended_at, launched_at`
+const runColumns = `id, job_id, sandbox_id, attempt, phase, session_id, resume_id, read_offset, usage, deadline_at - intended_at, intended_at, launched_at`
 
 func scanRun(row scanner) (job.Run, error) {
 	var r job.Run
 	var usage []byte
-	var deadline, intended, launched int64
-	err := row.Scan(&r.ID, &r.JobID, &r.SandboxID, &r.Attempt, &r.Phase, &r.Session, &r.Resume, &r.Offset, &usage, &deadline, &intended, &launched)
+	var limit, intended, launched int64
+	err := row.Scan(&r.ID, &r.JobID, &r.SandboxID, &r.Attempt, &r.Phase, &r.Session, &r.Resume, &r.Offset, &usage, &limit, &intended, &launched)
 	if err != nil {
 		return r, err
 	}
-	r.Deadline, r.IntendedAt, r.LaunchedAt = fromMillis(deadline), fromMillis(intended), fromMillis(launched)
+	r.Limit, r.IntendedAt, r.LaunchedAt = time.Duration(limit)*time.Millisecond, fromMillis(intended), fromMillis(launched)
 	r.Usage, err = decodeUsage(usage)
 	return r, err
 }

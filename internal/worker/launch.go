@@ -26,10 +26,9 @@ func (a *attempt) launch(ctx context.Context, lines []job.Event) error {
 		lines = append(lines, job.Log(time.Now(), "one leading space was added: the claude command would have taken the prompt for a command of its own"))
 	}
 	lines = append(lines, job.Log(time.Now(), claude.Executing))
-	now := time.Now()
 	a.run = job.Run{
 		ID: job.NewRunID(), JobID: a.job.ID, SandboxID: a.sandbox.ID, Attempt: a.id.Number, Phase: job.Intended,
-		IntendedAt: now, Deadline: now.Add(a.job.Spec.Timeout + overtime),
+		Limit:   a.job.Spec.Timeout + overtime,
 		Session: a.session(), Resume: a.resume,
 	}
 	a.log = a.log.With("runId", a.run.ID)

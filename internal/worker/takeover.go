@@ -31,7 +31,11 @@ func (a *attempt) takeOver(ctx, final context.Context) (decision, error) {
 		if err := a.append(ctx, store.Batch{Events: []job.Event{a.state(adopted)}}); err != nil {
 			return decision{}, err
 		}
-		return a.follow(ctx, final, time.Until(a.run.Deadline.Add(-overtime)))
+		left, err := a.left(ctx)
+		if err != nil {
+			return decision{}, err
+		}
+		return a.follow(ctx, final, left)
 	case run.NeverLaunched: // under the same run id: a launch of the old attempt that is still on its way meets its lock
 		prompt, _ := claude.Prompt(a.job.Spec.Input)
 		if err := a.start(ctx, prompt); err != nil {
@@ -78,6 +82,15 @@ func (a *attempt) look(ctx context.Context) (run.Evidence, error) {
 		}
 		pause(ctx, wait)
 	}
+}
+
+// left is the time that the adopted run still has. No clock of ours is asked what time it is, for it may be wrong.
+func (a *attempt) left(ctx context.Context) (left time.Duration, err error) {
+	err = again(ctx, func() error {
+		left, err = a.w.rows.Left(ctx, a.run.ID)
+		return err
+	})
+	return left - overtime, err
 }
 
 // state is an event about this attempt.

@@ -164,3 +164,25 @@ func TestABaseURLThatIsNoneIsRefused(t *testing.T) {
 		t.Errorf("New = %v", err)
 	}
 }
+
+// TestTheTimeLeftOfAnAdoptedRun is what the database says: a worker whose clock was set back or forth by an hour has no other.
+func TestTheTimeLeftOfAnAdoptedRun(t *testing.T) {
+	s := storetest.SQLite(t)
+	c := storetest.Claimed(t, s)
+	r := storetest.Launched(t, s, c) // for an hour
+	w, err := New(s, newGate(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, off := range map[string]time.Duration{"right": 0, "an hour ahead": time.Hour, "an hour behind": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			known := r
+			known.IntendedAt, known.LaunchedAt = time.Now().Add(off), time.Now().Add(off)
+			a := newAttempt(w, store.Claimed{Job: c.Job, Attempt: c.Attempt, Sandbox: c.Sandbox, Run: &known})
+			a.run = known
+			if left, err := a.left(t.Context()); err != nil || left > time.Hour-overtime || left < 58*time.Minute-overtime {
+				t.Errorf("%v are left, %v; want an hour without the overtime", left, err)
+			}
+		})
+	}
+}

@@ -40,7 +40,7 @@ func left(t *testing.T, data string, came func(s *store.Store, c store.Claimed))
 func intended(c store.Claimed) job.Run {
 	return job.Run{
 		ID: job.NewRunID(), JobID: c.Job.ID, SandboxID: c.Sandbox.ID, Attempt: c.Attempt.Number, Phase: job.Intended,
-		IntendedAt: time.Now(), Deadline: time.Now().Add(time.Hour),
+		Limit: time.Hour,
 	}
 }
 

@@ -140,6 +140,7 @@ type rows interface {
 	HandOver(ctx context.Context, worker string) (int, error)
 	Append(ctx context.Context, a job.Attempt, b store.Batch) (int64, error)
 	Intend(ctx context.Context, a job.Attempt, r job.Run, events ...job.Event) error
+	Left(ctx context.Context, runID string) (time.Duration, error)
 	MarkLaunched(ctx context.Context, a job.Attempt, runID string) error
 	Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q store.Requeue) error
 	Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error

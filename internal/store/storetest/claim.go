@@ -175,8 +175,11 @@ func takeOverRun(t *testing.T, s *store.Store) {
 	}
 	got := TakenOver(t, s, c.Attempt)
 	if got.Run == nil || got.Run.ID != r.ID || got.Run.Phase != job.Launched || got.Run.Offset != 10 || got.Run.Attempt != 1 ||
-		got.Run.LaunchedAt.IsZero() || got.Run.Deadline.UnixMilli() != r.Deadline.UnixMilli() || got.Run.SandboxID != c.Sandbox.ID {
+		got.Run.LaunchedAt.IsZero() || got.Run.Limit != r.Limit || got.Run.SandboxID != c.Sandbox.ID {
 		t.Errorf("run %+v", got.Run)
+	}
+	if left, err := s.Left(t.Context(), r.ID); err != nil || left > r.Limit || left < r.Limit-time.Minute {
+		t.Errorf("left are %v, %v; want about %v", left, err, r.Limit)
 	}
 	same(t, "usage seen", got.Run.Usage, Answer("").Usage)
 	if got.Job.LastSeq != seq+1 {

@@ -129,7 +129,7 @@ func Expire(t testing.TB, s *store.Store, a job.Attempt) {
 // Launched gives a claimed job a run that has been launched.
 func Launched(t testing.TB, s *store.Store, c store.Claimed) job.Run {
 	t.Helper()
-	r := job.Run{ID: job.NewRunID(), JobID: c.Job.ID, SandboxID: c.Sandbox.ID, Deadline: time.Now().Add(time.Hour)}
+	r := job.Run{ID: job.NewRunID(), JobID: c.Job.ID, SandboxID: c.Sandbox.ID, Limit: time.Hour}
 	if err := s.Intend(t.Context(), c.Attempt, r); err != nil {
 		t.Fatal(err)
 	}
