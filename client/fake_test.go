@@ -23,7 +23,8 @@ type fakeAPI struct {
 	*httptest.Server
 	table   []client.Event
 	state   client.State
-	page    int // events in a page; 0 means all
+	page    int   // events in a page; 0 means all
+	gone    int64 // events up to this seq were deleted for their age
 	sockets []func(*socket)
 
 	mu     sync.Mutex
@@ -100,13 +101,16 @@ func (f *fakeAPI) serveEvents(w http.ResponseWriter, r *http.Request) {
 	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64)
 	items := []client.Event{}
 	for _, e := range f.table {
-		if e.Seq > after && (f.page == 0 || len(items) < f.page) {
+		if e.Seq > max(after, f.gone) && (f.page == 0 || len(items) < f.page) {
 			items = append(items, e)
 		}
 	}
 	answer := map[string]any{"items": items, "next": nil}
 	if n := len(items); n > 0 && items[n-1].Seq < f.table[len(f.table)-1].Seq {
 		answer["next"] = items[n-1].Seq
+	}
+	if after < f.gone {
+		answer["gone"] = f.gone
 	}
 	json.NewEncoder(w).Encode(answer)
 }

@@ -206,6 +206,7 @@ func (f *follower) fill(ctx context.Context) error {
 		if err != nil {
 			return onTheWay(err)
 		}
+		f.last = max(f.last, page.Gone) // nobody has these any more
 		for _, e := range page.Items {
 			if err := f.take(e); err != nil {
 				return err

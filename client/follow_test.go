@@ -17,6 +17,19 @@ import (
 	"sandpiper/client"
 )
 
+// TestFollowAJobWhoseEventsWereDeleted gives what is left, wherever it begins.
+func TestFollowAJobWhoseEventsWereDeleted(t *testing.T) {
+	for _, after := range []int64{0, 3, 7} {
+		f := newFake(t, table(8), func(s *socket) { s.send(8); s.idle() })
+		f.gone, f.state = 7, client.Succeeded
+		got, err := collect(t, f.client(), after)
+		if err != nil {
+			t.Errorf("after %d: %v", after, err)
+		}
+		same(t, got, f.table[7:])
+	}
+}
+
 // TestFollowGivesEveryEventOnce: whatever the connections do, the reader gets the table, once and in order.
 func TestFollowGivesEveryEventOnce(t *testing.T) {
 	for name, sockets := range map[string][]func(*socket){

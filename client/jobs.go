@@ -113,6 +113,7 @@ func (c *Client) Jobs(ctx context.Context, f JobsQuery) (JobsPage, error) {
 type EventsPage struct {
 	Items []Event `json:"items"`
 	Next  *int64  `json:"next"` // seq to ask after for the next page; nil when there is none yet
+	Gone  int64   `json:"gone"` // events up to this seq were deleted for their age; 0 = none of those asked for
 }
 
 // Events reads the events of a job whose seq is above after, at most limit of them; 0 leaves the number to the API.

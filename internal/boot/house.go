@@ -70,6 +70,7 @@ type House struct {
 	forgetter    *dispatch.Forgetter
 	worker       *worker.Worker
 	sweeper      *dispatch.Sweeper
+	pruner       *dispatch.Pruner
 	relay        *relay.Relay
 	hintsLost    func() int64
 

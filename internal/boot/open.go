@@ -135,9 +135,9 @@ func (h *House) openWorker(context.Context) error {
 	h.name = "worker_" + job.NewToken()
 	o := worker.Options{
 		Name: h.name, Slots: h.cfg.Concurrency, Lease: lease, BaseURL: h.baseURL(), Offline: h.Offline(), Noop: h.cfg.Noop(),
-		Policy:  claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
-		Secrets: []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal(), h.cfg.JWTSecret.Reveal()},
-		Retries: h.cfg.Retries, News: h.listen(), Metrics: h.metrics, Log: h.log,
+		Policy:   claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
+		Secrets:  []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal(), h.cfg.JWTSecret.Reveal()},
+		KeepRuns: days(h.cfg.KeepRuns), Retries: h.cfg.Retries, News: h.listen(), Metrics: h.metrics, Log: h.log,
 	}
 	if h.habits != nil {
 		h.habits(&o)
@@ -146,6 +146,7 @@ func (h *House) openWorker(context.Context) error {
 		return err
 	}
 	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: h.name, News: h.listen(), Log: h.log})
+	h.pruner = dispatch.NewPruner(h.store, dispatch.PrunerOptions{Keep: days(h.cfg.KeepEvents), Holder: h.name, Log: h.log})
 	h.warden = pool.NewWarden(h.pool, h.store, pool.WardenOptions{Holder: h.name, Log: h.log})
 	h.forgetter = dispatch.NewForgetter(h.store, dispatch.ForgetterOptions{
 		Keep: time.Duration(h.cfg.KeyHours) * time.Hour, Holder: h.name, Log: h.log,
@@ -155,6 +156,8 @@ func (h *House) openWorker(context.Context) error {
 	})
 	return nil
 }
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
 // modelKey is what sandboxes have for a key.
 func (h *House) modelKey() string {

@@ -58,6 +58,7 @@ func (h *House) work(ctx context.Context) error {
 	g.Go(func() error { return h.worker.Run(ctx) }) // it hands over at its end: others need not wait for the rest of us
 	g.Go(func() error { return h.queue.Consume(ctx, h.cfg.Concurrency, h.worker.Handle) })
 	g.Go(func() error { return h.sweeper.Run(ctx) })
+	g.Go(func() error { return h.pruner.Run(ctx) })
 	g.Go(func() error { return h.keeper.Run(ctx) })
 	g.Go(func() error { return h.forgetter.Run(ctx) })
 	if !h.cfg.Noop() { // then there is no platform

@@ -64,6 +64,9 @@ type Config struct {
 	KeyHours    int    `env:"SANDPIPER_IDEMPOTENCY_HOURS" envDefault:"24" doc:"hours for which an Idempotency-Key is kept, 1 to 8760; what comes with it later is a new request"`
 	Isolation   string `env:"SANDPIPER_ISOLATION" envDefault:"auto" doc:"auto: local sandboxes use bubblewrap where it works; none: they never do"`
 
+	KeepEvents int `env:"SANDPIPER_KEEP_EVENTS_DAYS" envDefault:"30" doc:"how many days the events of an ended job are kept; the job, its result and its last event stay. 0: for ever"`
+	KeepRuns   int `env:"SANDPIPER_KEEP_RUNS_DAYS" envDefault:"7" doc:"how many days the files of a run (its prompt and its output) stay in a sandbox that lives so long. 0: as long as the sandbox"`
+
 	Executor string `env:"SANDPIPER_EXECUTOR" envDefault:"sandbox" doc:"sandbox; or noop, for load tests: no sandbox and no command, the answer is the input padded to 1,024 bytes"`
 
 	LogFormat string `env:"LOG_FORMAT" doc:"text or json" default:"text on a terminal, else json"`
@@ -156,6 +159,8 @@ func (c Config) validate(role Role) []error {
 	check("SANDPIPER_CONCURRENCY", within(c.Concurrency, 1, 10_000))
 	check("SANDPIPER_CLAUDE_RETRIES", within(c.Retries, 0, 15))
 	check("SANDPIPER_IDEMPOTENCY_HOURS", within(c.KeyHours, 1, 8760))
+	check("SANDPIPER_KEEP_EVENTS_DAYS", within(c.KeepEvents, 0, 36_500))
+	check("SANDPIPER_KEEP_RUNS_DAYS", within(c.KeepRuns, 0, 36_500))
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
 	check("SANDPIPER_EXECUTOR", oneOf(c.Executor, "sandbox", "noop"))
 	c.validKeys(check)

@@ -47,7 +47,22 @@ func (s *Server) pageOfEvents(c echo.Context, caller auth.Caller, id string, aft
 	if more {
 		next = events[len(events)-1].Seq
 	}
-	return c.JSON(http.StatusOK, pageOf(events, func(e job.Event) job.Event { return e }, next))
+	return c.JSON(http.StatusOK, eventsPage{pageOf(events, func(e job.Event) job.Event { return e }, next), goneOf(events, after)})
+}
+
+// eventsPage is a page of events. Gone is there when some that were asked for are not.
+type eventsPage struct {
+	page[job.Event]
+	Gone int64 `json:"gone,omitempty"` // events up to this seq were deleted for their age
+}
+
+// goneOf is the newest event after a seq that was deleted, 0 for none. Numbers have no gaps, and the last event of a job
+// stays: so whatever is missing before the first of a page was deleted.
+func goneOf(events []job.Event, after int64) int64 {
+	if len(events) == 0 || events[0].Seq == after+1 {
+		return 0
+	}
+	return events[0].Seq - 1
 }
 
 // wantsStream reports whether a client asks for server-sent events.

@@ -209,3 +209,36 @@ func TestStreamsAndWaitsEndWhenTheServerDoes(t *testing.T) {
 		t.Errorf("a waiting request: %d %s", a.status, a.body)
 	}
 }
+
+// TestAJobWhoseEventsWereDeleted still answers with its result, and its events say what is gone.
+func TestAJobWhoseEventsWereDeleted(t *testing.T) {
+	h := newHouse(t)
+	j := storetest.Finished(t, h.store)
+	if n, err := h.store.PruneEvents(t.Context(), -time.Minute, 1000); err != nil || n != int(j.LastSeq-1) {
+		t.Fatal(n, err)
+	}
+	type answered struct {
+		State  string
+		Result struct{ Text string }
+	}
+	if got := into[answered](t, h.get("/api/jobs/"+j.ID)); got.State != "succeeded" || got.Result.Text != "4" {
+		t.Errorf("the job: %+v", got)
+	}
+	type list struct {
+		Items []message `json:"items"`
+		Gone  int64     `json:"gone"`
+	}
+	for after, gone := range map[int64]int64{0: j.LastSeq - 1, 2: j.LastSeq - 1, j.LastSeq - 1: 0} {
+		l := into[list](t, h.get(fmt.Sprintf("/api/jobs/%s/events?after=%d", j.ID, after)))
+		if len(l.Items) != 1 || l.Items[0].Type != "done" || l.Items[0].Seq != j.LastSeq || l.Gone != gone {
+			t.Errorf("after %d: %+v, want done, and %d gone", after, l, gone)
+		}
+	}
+	_, lines := h.sse("/api/jobs/" + j.ID + "/events")
+	if id, m, ok := frame(t, lines); !ok || m.Type != "done" || id != fmt.Sprint(j.LastSeq) {
+		t.Errorf("the stream gives %s %+v, %v; want done", id, m, ok)
+	}
+	if id, _, ok := frame(t, lines); ok {
+		t.Errorf("after done comes %s", id)
+	}
+}

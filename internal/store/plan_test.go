@@ -30,6 +30,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"due":          {due, "jobs_due"},
 		"never pushed": {unhinted, "jobs_overdue"},
 		"stale":        {stale, "jobs_overdue"},
+		"prunable":     {prunable, "jobs_kept"},
 		"lapsed":       {lapsed, "leases_lapse"},
 		"beat":         {`UPDATE leases SET expires_at = 0 WHERE (job_id, attempt) IN (VALUES ($1, $2), ($3, $4))`, "PRIMARY KEY"},
 		"counts":       {`SELECT state, COUNT(*) FROM jobs GROUP BY state`, "jobs_state"},

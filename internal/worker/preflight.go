@@ -8,6 +8,7 @@ import (
 
 	"sandpiper/internal/claude"
 	"sandpiper/internal/job"
+	"sandpiper/internal/run"
 )
 
 // fresh is how long a sandbox's preflight holds. Its lines are shown for every job all the same.
@@ -55,11 +56,24 @@ func (a *attempt) preflight(ctx context.Context) (claude.Preflight, error) {
 			if facts.VersionOK() && facts.KeyPresent {
 				a.w.checks.put(a.sandbox.ID, facts)
 			}
+			a.tidy(ctx)
 			return facts, nil
 		}
 		if wait > time.Second || !a.mayHeal(ctx, err) || !pause(ctx, wait) {
 			return facts, fmt.Errorf("preflight of %s: %w", a.sandbox.ID, err)
 		}
+	}
+}
+
+// tidy deletes the files of old runs from a sandbox that is old enough to have some. The job's own run is not open yet, and
+// no other job has the sandbox. What fails here is tried again by a later job.
+func (a *attempt) tidy(ctx context.Context) {
+	if keep := a.w.o.KeepRuns; keep <= 0 || time.Since(a.sandbox.CreatedAt) < keep {
+		return
+	}
+	n, err := run.Prune(ctx, a.box, a.w.o.KeepRuns)
+	if n > 0 || err != nil {
+		a.log.InfoContext(ctx, "old runs were deleted from the sandbox", "runs", n, "err", err)
 	}
 }
 

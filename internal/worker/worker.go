@@ -60,6 +60,8 @@ type Options struct {
 	Policy  claude.Policy // which tools a run has
 	Secrets []string      // masked in everything that comes out of a sandbox
 
+	KeepRuns time.Duration // how long the files of a run stay in its sandbox, a day at least; 0 is as long as the sandbox
+
 	Retries    int           // how often the command asks the API again by itself; 0 is never
 	APITimeout time.Duration // how long the command waits for an API that never answers; 0 means 5 minutes
 
