@@ -31,6 +31,7 @@ var (
 	errNotCreated = errors.New("sandbox not created")
 	errStreams    = errors.New("too many open streams")
 	errAway       = errors.New("database away")
+	errFull       = errors.New("database full")
 	errPanic      = errors.New("panic")
 )
 
@@ -62,6 +63,7 @@ var problems = []struct {
 	{errUpgrade, http.StatusUpgradeRequired, job.UpgradeRequired, "Connect with a WebSocket client (version 13)."},
 	{errStreams, http.StatusTooManyRequests, job.TooManyStreams, "Too many sockets, event streams and waiting requests are open. Close some, or come back after Retry-After seconds."},
 	{errAway, http.StatusServiceUnavailable, job.DatabaseAway, "The database does not answer. Come back after Retry-After seconds; nothing was accepted."},
+	{errFull, http.StatusInsufficientStorage, job.DatabaseFull, "The database has no room. Nothing was accepted; come back when there is room."},
 	{errNotCreated, http.StatusBadGateway, job.SandboxNotCreated, "The sandbox could not be created. Trying again may help."},
 	{job.ErrNotFound, http.StatusNotFound, job.JobNotFound, "There is no such job, or it is not yours."},
 	{job.ErrSandboxNotFound, http.StatusNotFound, job.SandboxNotFound, "There is no such sandbox, or it is not yours."},
@@ -108,7 +110,11 @@ func problemOf(err error) (p problem, known bool) {
 			break
 		}
 	}
-	if !known && store.Away(err) {
+	switch {
+	case known:
+	case store.Full(err):
+		p, known = problemOf(errFull)
+	case store.Away(err):
 		p, known = problemOf(errAway)
 	}
 	var reused job.KeyReused

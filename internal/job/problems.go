@@ -30,5 +30,6 @@ const (
 	UpgradeRequired       Code = "UPGRADE_REQUIRED"        // the route speaks WebSocket only
 	TooManyStreams        Code = "TOO_MANY_STREAMS"        // the caller, or the server, has too many streams open
 	DatabaseAway          Code = "DATABASE_AWAY"           // the database does not answer
+	DatabaseFull          Code = "DATABASE_FULL"           // the database's disk has no room
 	InternalError         Code = "INTERNAL_ERROR"          // our fault; the log has it
 )

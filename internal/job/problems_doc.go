@@ -121,6 +121,11 @@ var Problems = []CodeDoc{
 		"Wait for its end, or cancel it first.", true,
 	},
 	{
+		DatabaseFull, "The database's disk has no room.",
+		"Nothing was accepted; what was accepted before is kept, and goes on when there is room.",
+		"Make room on the disk of the database, and send it again; an Idempotency-Key keeps it one job.", true,
+	},
+	{
 		InternalError, "Something went wrong in Sandpiper.", "A bug, or something that it needs, such as the database, is away.",
 		"Look at /readyz, and in the server's log for the requestId. The request may be sent again; an Idempotency-Key keeps it one job.", true,
 	},
