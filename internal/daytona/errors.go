@@ -21,6 +21,9 @@ var (
 	ErrTimeout      = errors.New("the command took too long and was killed")
 	ErrSessionGone  = errors.New("the session is gone or its shell has ended") // make it again; the command did not run
 	ErrNotRunning   = errors.New("the sandbox is not running")
+	ErrFull         = errors.New("the sandbox's disk is full")                     // asking it again does not help
+	ErrInactive     = errors.New("the snapshot is inactive")                       // see Client.Activate
+	ErrSettling     = errors.New("the snapshot is still being put out of service") // for up to ten minutes
 )
 
 // ErrFailed means that a sandbox ended in an error state instead of starting.
@@ -67,8 +70,15 @@ var kinds = []struct {
 	{ErrRateLimited, status(http.StatusTooManyRequests)},
 	{ErrTimeout, status(http.StatusRequestTimeout)},
 	{ErrQuota, func(e *Error) bool {
-		return e.Status == http.StatusBadRequest &&
+		return e.Status == http.StatusBadRequest && !e.says("disk quota exceeded") && // that is a sandbox's: ErrFull
 			e.says("limit exceeded", "quota exceeded", "exceeds maximum allowed per sandbox", "no available runners")
+	}},
+	{ErrFull, func(e *Error) bool { return e.says("no space left on device", "disk quota exceeded") }},
+	{ErrInactive, func(e *Error) bool {
+		return e.Status == http.StatusBadRequest && e.says("snapshot ") && e.says("is inactive")
+	}},
+	{ErrSettling, func(e *Error) bool {
+		return e.Status == http.StatusBadRequest && e.says("deactivation is still in progress")
 	}},
 	{ErrNotRunning, func(e *Error) bool {
 		return e.Status == http.StatusBadRequest && e.says("is the sandbox started?")
@@ -104,7 +114,13 @@ func Temporary(err error) bool {
 	if !errors.As(err, &e) {
 		return err != nil && !errors.Is(err, ErrFailed)
 	}
-	return e.passing() || errors.Is(e, ErrQuota) || e.Status == http.StatusRequestTimeout
+	switch {
+	case errors.Is(e, ErrFull), errors.Is(e, ErrSessionGone):
+		return false
+	case errors.Is(e, ErrQuota), errors.Is(e, ErrSettling):
+		return true
+	}
+	return e.passing() || e.Status == http.StatusRequestTimeout
 }
 
 // passing reports whether a repeatable request should be repeated.

@@ -13,6 +13,7 @@ var sentinels = map[string]error{
 	"not found": daytona.ErrNotFound, "unauthorized": daytona.ErrUnauthorized, "forbidden": daytona.ErrForbidden,
 	"conflict": daytona.ErrConflict, "quota": daytona.ErrQuota, "rate limited": daytona.ErrRateLimited, "timeout": daytona.ErrTimeout,
 	"session gone": daytona.ErrSessionGone, "not running": daytona.ErrNotRunning,
+	"full": daytona.ErrFull, "inactive": daytona.ErrInactive, "settling": daytona.ErrSettling,
 }
 
 func TestRefusals(t *testing.T) {
@@ -36,6 +37,10 @@ func TestRefusals(t *testing.T) {
 		"a web page":             {502, "<html>" + strings.Repeat("x", 9000), "", "<html>" + strings.Repeat("x", 494) + "…", "", true},
 		"the body's own status":  {500, `{"statusCode":404,"message":"m"}`, "not found", "m", "", false},
 		"a senseless status":     {500, `{"statusCode":200,"message":"m"}`, "", "m", "", false},
+		"a full disk":            {500, `{"message":"write /x: No space left on device"}`, "full", "write /x: No space left on device", "", false},
+		"a full quota of a disk": {400, `{"errors":["file[0]: write /x: disk quota exceeded"]}`, "full", "file[0]: write /x: disk quota exceeded", "", false},
+		"an inactive snapshot":   {400, `{"message":"Snapshot s1 is inactive"}`, "inactive", "Snapshot s1 is inactive", "", false},
+		"one on its way out":     {400, `{"message":"Snapshot deactivation is still in progress, try later"}`, "settling", "Snapshot deactivation is still in progress, try later", "", true},
 		"a bad key":              {401, `{"message":"Invalid credentials","statusCode":401}`, "unauthorized", "Invalid credentials", "", false},
 		"no permission":          {403, `{"message":"Organization is suspended"}`, "forbidden", "Organization is suspended", "", false},
 		"too many requests":      {429, `{"statusCode":429,"message":"ThrottlerException: Too Many Requests"}`, "rate limited", "ThrottlerException: Too Many Requests", "", true},

@@ -3,8 +3,10 @@ package daytona
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // SnapshotActive is the state of a snapshot that sandboxes can be made from.
@@ -23,6 +25,44 @@ func (c *Client) Snapshot(ctx context.Context, idOrName string) (Snapshot, error
 	var s Snapshot
 	err := c.do(ctx, call{method: http.MethodGet, url: c.base + "/snapshots/" + url.PathEscape(idOrName)}, &s)
 	return s, err
+}
+
+// Activate brings a snapshot that the platform has put out of service back, and waits until sandboxes can be made from
+// it. One that is active already is fine. ErrFailed means that it cannot be activated any more. ErrSettling: not yet.
+func (c *Client) Activate(ctx context.Context, idOrName string) error {
+	ctx, cancel := context.WithTimeout(ctx, c.start)
+	defer cancel()
+	asked := false
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		s, err := c.Snapshot(ctx, idOrName)
+		switch {
+		case err != nil:
+			return fmt.Errorf("activate snapshot %s: %w", idOrName, err)
+		case s.State == SnapshotActive:
+			return nil
+		case s.State == "error", s.State == "build_failed", s.State == "removing":
+			return fmt.Errorf("activate snapshot %s: %w: %s %s", idOrName, ErrFailed, s.State, s.ErrorReason)
+		case s.State == snapshotInactive && !asked:
+			// By its id, which is the only name that this route takes.
+			err = c.do(ctx, call{method: http.MethodPost, url: c.base + "/snapshots/" + url.PathEscape(s.ID) + "/activate"}, nil)
+			if err != nil && !already(err) {
+				return fmt.Errorf("activate snapshot %s: %w", idOrName, err)
+			}
+			asked = true
+			continue
+		}
+		if !sleep(ctx, pause) {
+			return fmt.Errorf("activate snapshot %s: it is %q: %w", idOrName, s.State, ctx.Err())
+		}
+	}
+}
+
+const snapshotInactive = "inactive"
+
+// already says that another worker was faster.
+func already(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.says("is already active")
 }
 
 // Reach finds out whether a platform answers at all. It sends no key: many refusals of one block the whole address. Any

@@ -157,6 +157,9 @@ func (p *Pool) create(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, err
 	began := time.Now()
 	q := p.request(sb)
 	made, err := p.platform.Create(ctx, q)
+	if errors.Is(err, daytona.ErrInactive) && q.Snapshot != "" {
+		made, err = p.activate(ctx, q, err)
+	}
 	p.o.Created(err == nil, time.Since(began))
 	if err == nil {
 		err = p.ours(made)
@@ -172,6 +175,16 @@ func (p *Pool) create(ctx context.Context, sb job.Sandbox) (daytona.Sandbox, err
 		ID: sb.ID, PlatformID: made.ID, Snapshot: q.Snapshot,
 		Fingerprint: cmp.Or(made.Labels[fingerprintLabel], sb.Fingerprint, q.Labels[fingerprintLabel]),
 	})
+}
+
+// activate brings back a snapshot that the platform has put out of service, as it does with one that is not used for a
+// while, and makes the sandbox then. What it cannot heal it says.
+func (p *Pool) activate(ctx context.Context, q daytona.Create, why error) (daytona.Sandbox, error) {
+	if err := p.platform.Activate(ctx, q.Snapshot); err != nil {
+		return daytona.Sandbox{}, fmt.Errorf("%w: %w", why, err)
+	}
+	p.o.Log.WarnContext(ctx, "the snapshot was inactive and was activated", "snapshot", q.Snapshot)
+	return p.platform.Create(ctx, q)
 }
 
 // The labels of a sandbox.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sandpiper/internal/daytona"
+	"sandpiper/internal/job"
 )
 
 // ErrBroken means that the sandbox cannot hold a run: no workspace folder, no room, no bash. Nothing was started, and
@@ -45,7 +46,9 @@ func Start(ctx context.Context, box Box, l Launch) (Started, error) {
 	}
 	began := time.Now()
 	folder := fmt.Sprintf("by-%d.%s", l.Attempt, nonce())
-	if err := box.Upload(ctx, l.files(folder)...); err != nil {
+	if err := box.Upload(ctx, l.files(folder)...); errors.Is(err, daytona.ErrFull) {
+		return l.noRoom(ctx, box, err)
+	} else if err != nil {
 		return Started{}, fmt.Errorf("upload run %s: %w", l.RunID, err)
 	}
 	left := l.StartWithin - time.Since(began)
@@ -57,6 +60,18 @@ func Start(ctx context.Context, box Box, l Launch) (Started, error) {
 		return Started{}, fmt.Errorf("launch run %s: %w", l.RunID, err)
 	}
 	return report, nil
+}
+
+// noRoom is for a disk that is full before the launch: it may be the run itself, launched before, that has filled it.
+func (l Launch) noRoom(ctx context.Context, box Box, full error) (Started, error) {
+	found, err := Look(ctx, box, l.RunID, l.Attempt, job.Intended)
+	switch {
+	case err != nil:
+		return Started{}, errors.Join(full, err)
+	case found.Kind == NeverLaunched:
+		return Started{}, fmt.Errorf("launch run %s: %w: %w", l.RunID, ErrBroken, full)
+	}
+	return Started{Already: true}, nil
 }
 
 // nonce makes every call's folder its own: an upload that is repeated must not truncate a prompt that is being read,

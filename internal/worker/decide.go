@@ -137,12 +137,24 @@ func (a *attempt) broken(err error) decision {
 		}, 0)
 	case daytona.Temporary(err), hiccup(err) && a.id.Number < mostHiccups:
 		wait := min(time.Duration(a.id.Number)*5*time.Second, time.Minute)
-		return decision{why: telemetry.PlatformAway, requeue: &store.Requeue{Delay: wait, Reason: "the sandbox platform is not available"}}
+		return decision{why: telemetry.PlatformAway, requeue: &store.Requeue{Delay: wait, Reason: away(err)}}
 	default:
 		return a.ended(claude.Verdict{
 			State: job.Failed, Code: job.SandboxNotCreated, Message: err.Error(), Retryable: true,
 		}, 0)
 	}
+}
+
+// away is why a job waits for the sandbox platform: what somebody has to do something about is said.
+func away(err error) string {
+	var refused *daytona.Error
+	switch {
+	case errors.Is(err, daytona.ErrQuota) && errors.As(err, &refused):
+		return "the sandbox platform has no room: " + refused.Message
+	case errors.Is(err, daytona.ErrSettling):
+		return "the snapshot is being put out of service by the sandbox platform, and can be activated afterwards"
+	}
+	return "the sandbox platform is not available"
 }
 
 // settle writes the decision down.

@@ -59,6 +59,7 @@ func (a *attempt) request(ctx context.Context, prompt []byte) error {
 		Prompt: prompt,
 	}
 	hiccups := 0
+	unsure, began := false, time.Now() // unsure: an earlier request of ours may still be on its way
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		l.StartWithin = a.lease()
 		if l.StartWithin > 0 {
@@ -66,13 +67,16 @@ func (a *attempt) request(ctx context.Context, prompt []byte) error {
 			switch {
 			case err == nil && !started.TooLate:
 				return nil
-			case err != nil && !a.mayHeal(ctx, err):
+			case unsure && errors.Is(err, run.ErrBroken):
+				return a.unlaunched(ctx, fmt.Errorf("launch run %s: an earlier request was not answered, and then: %s", a.run.ID, err))
+			case err != nil && (time.Since(began) > patience || !a.mayHeal(ctx, err)):
 				return fmt.Errorf("launch run %s: %w", a.run.ID, err)
 			case hiccup(err):
 				if hiccups++; hiccups == mostHiccups {
 					return a.unlaunched(ctx, fmt.Errorf("launch run %s: %w", a.run.ID, err))
 				}
 			}
+			unsure = unsure || err != nil
 			a.log.WarnContext(ctx, "launch is asked for again", "tooLate", started.TooLate, "err", err)
 		}
 		if !pause(ctx, wait) {
