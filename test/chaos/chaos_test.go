@@ -27,14 +27,14 @@ func TestChaos(t *testing.T) {
 	over := time.Duration(*minutes * float64(time.Minute))
 	t.Logf("SEED=%d MINUTES=%v JOBS=%d", *seed, *minutes, *jobs)
 	f := openFleet(t, design{bin: programs(t), claude: filepath.Join(programs(t), "standin"), model: r.URL})
-	found := f.chaos(r, tasks(*seed, *jobs, over*6/10), over)
+	found := f.chaos(r, r.URL, tasks(*seed, *jobs, over*6/10), over)
 	if len(found) > 0 {
 		t.Errorf("SEED=%d: %d damages\n%s", *seed, len(found), tell(found))
 	}
 }
 
 // chaos runs tasks on a fleet while it is being broken, and gives the damage.
-func (f *fleet) chaos(r *record, tasks []*task, over time.Duration) []damage {
+func (f *fleet) chaos(r witness, model string, tasks []*task, over time.Duration) []damage {
 	t := f.t
 	goroutines := map[string]int{"api": goroutinesOf(f.apis[0]), "worker": goroutinesOf(f.workers[0])}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -75,7 +75,7 @@ func (f *fleet) chaos(r *record, tasks []*task, over time.Duration) []damage {
 	found := p.judge(append(tasks, first...), r)
 	found = append(found, compare(p, watchers, time.Minute)...)
 	cancel()
-	found = append(found, f.left(r.URL, goroutines, 2*time.Minute)...)
+	found = append(found, f.left(model, goroutines, 2*time.Minute)...)
 	found = append(found, f.secrets(p)...)
 	found = append(found, f.ended()...)
 	f.report(b.summary(found, p, done, took))
@@ -116,7 +116,7 @@ func (f *fleet) report(text string) {
 func warm(seed uint64) []*task {
 	all := tasks(seed+1_000_000, streamers, 0)
 	for i, t := range all {
-		t.user, t.cancel, t.Free, t.Millis = fmt.Sprintf("user%02d", i), 0, 0, 100
+		t.user, t.cancel, t.Free, t.Retries, t.Key, t.Millis = fmt.Sprintf("user%02d", i), 0, 0, 0, false, 100
 		t.write("warm")
 	}
 	return all

@@ -99,8 +99,11 @@ func look(f *fleet) picture {
 
 func terminal(state string) bool { return state != "queued" && state != "running" }
 
+// witness knows every launch, from outside of the product.
+type witness interface{ of(label string) []launch }
+
 // judge compares what was accepted, what is in the database and what the record heard.
-func (p picture) judge(tasks []*task, r *record) (found []damage) {
+func (p picture) judge(tasks []*task, r witness) (found []damage) {
 	for _, t := range tasks {
 		add := func(kind, format string, args ...any) {
 			found = append(found, damage{kind, t.Job, fmt.Sprintf(format, args...)})
