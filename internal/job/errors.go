@@ -9,6 +9,7 @@ import (
 var (
 	ErrNotFound        = errors.New("no such job")     // or not the caller's
 	ErrSandboxNotFound = errors.New("no such sandbox") // or not the caller's
+	ErrLaneNotFound    = errors.New("no such lane")
 	ErrSandboxBusy     = errors.New("a job runs in the sandbox")
 	ErrFinished        = errors.New("the job has ended")
 	ErrUnfinished      = errors.New("the job has not ended")

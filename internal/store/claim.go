@@ -26,8 +26,8 @@ func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 	var ended bool
 	err := s.write(ctx, about(q.JobID), func(ctx context.Context, t *tx) (err error) {
 		got, err = t.claim(ctx, q)
-		if ended = errors.Is(err, errEnded); ended {
-			return nil // and committed: the job has ended
+		if ended = errors.Is(err, errEnded) || errors.Is(err, errHeld); ended {
+			return nil // and committed: the job has ended, or waits
 		}
 		return err
 	})
@@ -44,7 +44,7 @@ func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 var errEnded = errors.New("it cannot run any more")
 
 func (t *tx) claim(ctx context.Context, q Claim) (Claimed, error) {
-	j, h, err := t.whole(ctx, q.JobID)
+	j, h, g, err := t.whole(ctx, q.JobID, q.Key)
 	if errors.Is(err, job.ErrNotFound) {
 		err = job.ErrNotClaimable
 	}
@@ -52,16 +52,16 @@ func (t *tx) claim(ctx context.Context, q Claim) (Claimed, error) {
 		return Claimed{}, err
 	}
 	if h.state == job.Running { // a takeover, or a claim whose answer was lost
-		again, err := t.claimedBefore(ctx, q, h)
+		again, err := t.claimedBefore(ctx, q, &h)
 		if again || err != nil {
-			return t.claimed(ctx, q, j, err)
+			return t.claimed(ctx, q, j, h, err)
 		}
 	}
 	e := job.Event{Type: job.EventState, State: job.Running, Attempt: h.attempt + 1}
 	if q.TakeOver {
 		e.Reason, err = t.abandoned(ctx, h)
 	} else {
-		err = t.takeSandbox(ctx, &h, q.Fresh)
+		err = t.enter(ctx, &h, q, j, g)
 	}
 	if err != nil {
 		return Claimed{}, err
@@ -69,17 +69,36 @@ func (t *tx) claim(ctx context.Context, q Claim) (Claimed, error) {
 	if err := t.take(ctx, &h, &j, q, e); err != nil {
 		return Claimed{}, err
 	}
-	return t.claimed(ctx, q, j, nil)
+	return t.claimed(ctx, q, j, h, nil)
 }
 
-// whole reads a job and its head, and keeps the row for this transaction.
-func (t *tx) whole(ctx context.Context, id string) (job.Job, head, error) {
+// enter is the claim of a queued job that is due: its lane is open, or has a place, and its sandbox is free.
+func (t *tx) enter(ctx context.Context, h *head, q Claim, j job.Job, g gate) error {
+	if !h.due || h.become(job.Running) != nil {
+		return job.ErrNotClaimable
+	}
+	if err := t.gateOf(ctx, q.Key, j, &g); err != nil {
+		return fmt.Errorf("look at its lane: %w", err)
+	}
+	if g.full() {
+		return t.wait(ctx, h, g, j.WaitingFor)
+	}
+	if err := t.takeSandbox(ctx, h, q.Fresh); err != nil {
+		return err
+	}
+	return t.pass(ctx, h, g)
+}
+
+// whole reads a job, its head and its lane, and keeps the row for this transaction.
+func (t *tx) whole(ctx context.Context, id, key string) (job.Job, head, gate, error) {
 	h := head{id: id}
+	var g gate
 	var now int64
 	r, err := scanJob(beside{
-		t.row(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.run_after <= {now}, {now}
-		FROM jobs j JOIN inputs i ON i.job_id = j.id LEFT JOIN results r ON r.job_id = j.id WHERE j.id = $1 {lock j}`, id),
-		[]any{&h.named, &h.continues, &h.due, &now},
+		t.row(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.run_after <= {now}, {now}, `+gateColumns+`
+		FROM jobs j JOIN inputs i ON i.job_id = j.id LEFT JOIN results r ON r.job_id = j.id
+		LEFT JOIN lanes l ON l.key_id = $2 AND l.model = j.model WHERE j.id = $1 {lock j}`, id, key),
+		append([]any{&h.named, &h.continues, &h.due, &now}, g.dest()...),
 	})
 	if noRows(err) {
 		err = job.ErrNotFound
@@ -87,7 +106,7 @@ func (t *tx) whole(ctx context.Context, id string) (job.Job, head, error) {
 	j := r.Job
 	h.tenant, h.userID, h.batchID, h.state, h.attempt, h.lastSeq = j.Tenant, j.UserID, j.BatchID, j.State, j.Attempt, j.LastSeq
 	h.cancel, h.sandboxID, h.number, h.talk, h.now = j.CancelRequested, j.SandboxID, r.number, j.ConversationID, fromMillis(now)
-	return j, h, err
+	return j, h, g, err
 }
 
 // beside is a row with more columns than its reader knows.
@@ -99,12 +118,16 @@ type beside struct {
 func (b beside) Scan(dest ...any) error { return b.row.Scan(append(dest, b.more...)...) }
 
 // claimedBefore says whether q repeats a claim whose answer was lost. The lease starts anew, as it would have.
-func (t *tx) claimedBefore(ctx context.Context, q Claim, h head) (bool, error) {
+func (t *tx) claimedBefore(ctx context.Context, q Claim, h *head) (bool, error) {
 	if q.Token == "" {
 		return false, nil
 	}
-	return t.once(ctx, `UPDATE leases SET expires_at = {now} + $3 WHERE job_id = $1 AND token = $2 AND attempt = $4`,
-		q.JobID, q.Token, q.Lease.Milliseconds(), h.attempt)
+	err := t.row(ctx, `UPDATE leases SET expires_at = {now} + $3 WHERE job_id = $1 AND token = $2 AND attempt = $4 RETURNING probe`,
+		q.JobID, q.Token, q.Lease.Milliseconds(), h.attempt).Scan(&h.probe)
+	if noRows(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // take makes the job that of the claimer: the next attempt, and a lease.
@@ -116,17 +139,18 @@ func (t *tx) take(ctx context.Context, h *head, j *job.Job, q Claim, e job.Event
 	if j.StartedAt.IsZero() {
 		j.StartedAt = h.now
 	}
-	err = t.advance(ctx, *h, st, `, state = 'running', attempt = attempt + 1, sandbox_id = $8, waiting_for = '', started_at = $9`,
-		h.sandboxID, toMillis(j.StartedAt))
+	err = t.advance(ctx, *h, st, `, state = 'running', attempt = attempt + 1, sandbox_id = $8, waiting_for = '', started_at = $9, model = $10`,
+		h.sandboxID, toMillis(j.StartedAt), j.Spec.Model)
 	if err != nil {
 		return fmt.Errorf("take: %w", err)
 	}
 	h.state, h.attempt = job.Running, h.attempt+1
-	err = t.must(ctx, `INSERT INTO leases (job_id, attempt, worker, token, expires_at)
-		VALUES ($1, $2, $3, $4, {now} + $5)
+	// A takeover finds a lease, and keeps its lane: the run in the sandbox goes on in it.
+	err = t.row(ctx, `INSERT INTO leases (job_id, attempt, worker, token, expires_at, key_id, probe)
+		VALUES ($1, $2, $3, $4, {now} + $5, $6, $7)
 		ON CONFLICT (job_id) DO UPDATE SET attempt = excluded.attempt, worker = excluded.worker,
-			token = excluded.token, expires_at = excluded.expires_at`,
-		h.id, h.attempt, q.Worker, q.Token, q.Lease.Milliseconds())
+			token = excluded.token, expires_at = excluded.expires_at RETURNING probe`,
+		h.id, h.attempt, q.Worker, q.Token, q.Lease.Milliseconds(), q.Key, h.probe).Scan(&h.probe)
 	if err != nil {
 		return fmt.Errorf("lease: %w", err)
 	}
@@ -157,9 +181,6 @@ func (t *tx) abandoned(ctx context.Context, h head) (why string, err error) {
 
 // takeSandbox finds the sandbox of a queued, due job and makes it busy with it. It sets h.sandboxID.
 func (t *tx) takeSandbox(ctx context.Context, h *head, fresh job.Sandbox) error {
-	if !h.due || h.become(job.Running) != nil {
-		return job.ErrNotClaimable
-	}
 	if h.continues {
 		return t.takeConversation(ctx, h)
 	}
@@ -228,8 +249,8 @@ func (t *tx) occupy(ctx context.Context, h *head, id string) error {
 }
 
 // claimed reads what else the claimer is told of its job, unless there is an error already.
-func (t *tx) claimed(ctx context.Context, q Claim, j job.Job, err error) (Claimed, error) {
-	c := Claimed{Job: j, Attempt: job.Attempt{JobID: q.JobID, Number: j.Attempt, Worker: q.Worker}}
+func (t *tx) claimed(ctx context.Context, q Claim, j job.Job, h head, err error) (Claimed, error) {
+	c := Claimed{Job: j, Attempt: job.Attempt{JobID: q.JobID, Number: j.Attempt, Worker: q.Worker}, Probe: h.probe > 0}
 	if err == nil && j.SandboxID != "" {
 		c.Sandbox, err = loadSandbox(ctx, t, j.SandboxID)
 	}

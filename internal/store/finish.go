@@ -53,8 +53,8 @@ func (t *tx) end(ctx context.Context, h *head, o job.Outcome, by int64) error {
 	if err := t.keepOutcome(ctx, h, st, o, by); err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, `DELETE FROM leases WHERE job_id = $1`, h.id); err != nil {
-		return fmt.Errorf("drop lease: %w", err)
+	if err := t.dropLease(ctx, h); err != nil {
+		return err
 	}
 	if err := t.release(ctx, h, ""); err != nil {
 		return err

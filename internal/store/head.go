@@ -26,6 +26,7 @@ type head struct {
 	continues bool   // with an earlier job's conversation
 	due       bool
 	now       time.Time // the database's clock
+	probe     int64     // of its lease: the gen of the lane that it was let into; 0 = the lane was open
 }
 
 // head reads a job's head and keeps the row for this transaction.

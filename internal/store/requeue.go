@@ -49,8 +49,8 @@ func (t *tx) requeue(ctx context.Context, h *head, q Requeue) error {
 	if err := t.endRun(ctx, *h, "", q.Spent); err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, `DELETE FROM leases WHERE job_id = $1`, h.id); err != nil {
-		return fmt.Errorf("drop lease: %w", err)
+	if err := t.dropLease(ctx, h); err != nil {
+		return err
 	}
 	giveUp := ""
 	if q.NewSandbox {
@@ -62,6 +62,13 @@ func (t *tx) requeue(ctx context.Context, h *head, q Requeue) error {
 	if q.NewSandbox && !h.named {
 		h.sandboxID = ""
 	}
+	waits, err := t.waitsFor(ctx, q.Lane)
+	if err != nil {
+		return err
+	}
+	if waits != "" {
+		q.Reason += ": waiting for " + waits
+	}
 	st, err := t.step(ctx, *h, job.Event{Type: job.EventState, State: job.Queued, Attempt: h.attempt, Reason: q.Reason})
 	if err != nil {
 		return err
@@ -69,8 +76,9 @@ func (t *tx) requeue(ctx context.Context, h *head, q Requeue) error {
 	// pushed_at = 0: a hint is wanted as soon as it is due.
 	err = t.advance(ctx, *h, st, `, state = 'queued', tries = tries + CASE WHEN $8 THEN 1 ELSE 0 END,
 		moves = moves + CASE WHEN $12 THEN 1 ELSE 0 END, sandbox_id = $9, pushed_at = 0,
-		run_after = CASE WHEN $10 > {now} + $11 THEN $10 ELSE {now} + $11 END`,
-		q.ChargeTry, h.sandboxID, toMillis(q.RunAfter), max(0, q.Delay.Milliseconds()), q.NewSandbox)
+		waiting_for = $13, due_at = CASE WHEN $13 = '' THEN 0 ELSE {now} END,
+		run_after = CASE WHEN $13 <> '' THEN $14 WHEN $10 > {now} + $11 THEN $10 ELSE {now} + $11 END`,
+		q.ChargeTry, h.sandboxID, toMillis(q.RunAfter), max(0, q.Delay.Milliseconds()), q.NewSandbox, waits, int64(heldUntil))
 	if err != nil {
 		return fmt.Errorf("give back: %w", err)
 	}

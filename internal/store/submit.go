@@ -84,12 +84,12 @@ func (t *tx) insertJob(ctx context.Context, j job.Job) (job.Job, error) {
 	}
 	var created, due int64
 	err = t.row(ctx, `INSERT INTO jobs (id, tenant, user_id, state, priority, spec, sandbox_id, sandbox_named,
-		batch_id, custom_id, retry_of, conversation_id, continues, last_seq, last_position, created_at, run_after, pushed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, $14, $15, $16, {now},
+		batch_id, custom_id, retry_of, conversation_id, continues, last_seq, last_position, model, created_at, run_after, pushed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, $14, $15, $16, $17, {now},
 			CASE WHEN $12 > {now} THEN $12 ELSE {now} END, CASE WHEN $12 > {now} THEN 0 ELSE {now} END)
 		ON CONFLICT (id) DO NOTHING RETURNING created_at, run_after`,
 		j.ID, j.Tenant, j.UserID, string(job.Queued), priority, spec, j.SandboxID, j.Spec.SandboxID != "",
-		j.BatchID, j.CustomID, j.RetryOf, toMillis(j.RunAfter), j.ConversationID, j.Spec.Continues(), st.lastSeq(), st.lastPosition()).
+		j.BatchID, j.CustomID, j.RetryOf, toMillis(j.RunAfter), j.ConversationID, j.Spec.Continues(), st.lastSeq(), st.lastPosition(), j.Spec.Model).
 		Scan(&created, &due)
 	if noRows(err) {
 		return j, errKnown

@@ -23,11 +23,14 @@ type Scope struct {
 
 // Claim asks for a job.
 type Claim struct {
-	JobID    string
-	Worker   string
-	Token    string        // made by the worker, one for each claim: asking again with it gives the same answer
-	Lease    time.Duration // how long the claim holds without a Beat
-	TakeOver bool          // true: a running job whose lease lapsed; false: a queued job that is due
+	JobID  string
+	Worker string
+	Token  string        // made by the worker, one for each claim: asking again with it gives the same answer
+	Lease  time.Duration // how long the claim holds without a Beat
+	// Key is the fingerprint of the key that the job would run with. While the lane of the key and the job's model is closed,
+	// the job is not claimable, and waits. "" asks no lane.
+	Key      string
+	TakeOver bool // true: a running job whose lease lapsed; false: a queued job that is due
 	// Fresh describes the sandbox to add when the job has none and no idle one of its user has the same
 	// fingerprint: ID, Snapshot and Fingerprint. The rest is filled in.
 	Fresh job.Sandbox
@@ -38,6 +41,7 @@ type Claimed struct {
 	Job     job.Job
 	Attempt job.Attempt
 	Sandbox job.Sandbox
+	Probe   bool      // its lane lets jobs through one by one: say when the model has answered (LaneAnswered)
 	Resume  string    // the session that a continuing job goes on with
 	Run     *job.Run  // the newest run of the job, perhaps of an earlier attempt; nil without one
 	Spent   job.Spend // what runs that are over had used: none, but where the job is tried again after it was paid
@@ -65,5 +69,6 @@ type Requeue struct {
 	ChargeTry  bool          // whether this uses one of the job's tries
 	Reason     string        // shown in the state event
 	Spent      job.Spend     // what the run used, as its end was judged; empty keeps what was seen of it
+	Lane       job.LaneID    // whose fault it is that it goes back: it waits until the lane is open; zero = no lane's
 	NewSandbox bool          // give the sandbox up: it will be deleted, the next claim takes another, and Job.Moves counts it
 }
