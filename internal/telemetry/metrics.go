@@ -19,6 +19,7 @@ type Metrics struct {
 
 	ended    *prometheus.CounterVec
 	requeued *prometheus.CounterVec
+	refused  *prometheus.CounterVec
 	wait     prometheus.Histogram
 	run      *prometheus.HistogramVec
 	create   *prometheus.HistogramVec
@@ -56,6 +57,10 @@ func (m *Metrics) countJobs() {
 		Name: "sandpiper_jobs_requeued_total",
 		Help: "Jobs that this process put back into the queue, by the code of what failed, or platform_away, worker_gone, other.",
 	}, []string{"reason"})
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sandpiper_lane_refusals_total",
+		Help: "Refusals by the model API that this process heard of and that closed a lane or kept it closed, by code and family of the model.",
+	}, []string{"code", "model"})
 	m.wait = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "sandpiper_queue_wait_seconds", Help: "Time from due to claimed, of each attempt that adopted no run.",
 		Buckets: prometheus.ExponentialBuckets(0.005, 3, 12),
@@ -79,7 +84,7 @@ func (m *Metrics) countJobs() {
 		Name: "sandpiper_database_commit_writes", Help: "Writes that shared one transaction.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 	})
-	m.add(m.ended, m.requeued, m.wait, m.run, m.create, m.lost, m.commit, m.group)
+	m.add(m.ended, m.requeued, m.refused, m.wait, m.run, m.create, m.lost, m.commit, m.group)
 }
 
 // Handler serves the metrics.
@@ -93,6 +98,11 @@ func (m *Metrics) Claimed(waited time.Duration) { m.wait.Observe(max(0, waited).
 // Requeued notes a job that goes back into the queue: why is the code of what failed, or one of the reasons of this
 // package.
 func (m *Metrics) Requeued(why string) { m.requeued.WithLabelValues(reason(why)).Inc() }
+
+// Refused notes that the model API refused model, for a reason that is no fault of the job.
+func (m *Metrics) Refused(c job.Code, model string) {
+	m.refused.WithLabelValues(code(c), family(model)).Inc()
+}
 
 // Ended notes how a job ended that asked for model, and what it used.
 func (m *Metrics) Ended(o job.Outcome, model string, took time.Duration) {

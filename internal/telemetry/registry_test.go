@@ -29,6 +29,12 @@ func full() *Metrics {
 		Slots:       func() (int, int) { return 0, 1 },
 		NewsDropped: func() int64 { return 0 },
 		HintsLost:   func() int64 { return 0 },
+		Lanes: func(context.Context) ([]job.LaneView, error) {
+			lane := func(key, model string, s job.LaneState, waiting int) job.LaneView {
+				return job.LaneView{Lane: job.Lane{LaneID: job.LaneID{Key: key, Model: model}, State: s}, Waiting: waiting}
+			}
+			return []job.LaneView{lane("a", "claude-opus-9", job.LaneParked, 2), lane("b", "said \"no\"", job.LanePaused, 1)}, nil
+		},
 	})
 	cost := 1.0
 	for n := range 3 {
@@ -37,6 +43,7 @@ func full() *Metrics {
 		m.Requeued(free)
 		m.Requeued(fmt.Sprintf("retry %d after API_ERROR", n))
 		m.LeaseLost()
+		m.Refused(job.Code(free), free)
 		m.SandboxCreated(n%2 == 0, time.Second)
 		m.Committed(1, time.Second)
 		m.Streamed(free, 1)
@@ -48,6 +55,7 @@ func full() *Metrics {
 	for _, d := range job.Codes {
 		m.Ended(job.Outcome{State: job.Failed, Failure: &job.Failure{Code: d.Code}}, "sonnet", time.Second)
 		m.Requeued(string(d.Code))
+		m.Refused(d.Code, "sonnet")
 	}
 	return m
 }
@@ -143,6 +151,9 @@ func TestALabelHasFewValuesWhateverComesIn(t *testing.T) {
 	for _, s := range job.States {
 		allowed["state"] = append(allowed["state"], string(s))
 	}
+	for _, s := range laneStates {
+		allowed["state"] = append(allowed["state"], string(s))
+	}
 	for _, d := range job.Codes {
 		allowed["code"] = append(allowed["code"], string(d.Code))
 		allowed["reason"] = append(allowed["reason"], string(d.Code))
@@ -204,6 +215,8 @@ each scrape and is the same in every process.
 | ` + "`rate(sandpiper_leases_lost_total[5m]) > 0`" + ` | a worker or the database stalls for longer than a lease |
 | ` + "`histogram_quantile(0.9, rate(sandpiper_queue_wait_seconds_bucket[5m]))`" + ` grows while ` + "`sandpiper_run_slots_used == sandpiper_run_slots`" + ` | more work than slots |
 | ` + "`rate(sandpiper_sandbox_create_seconds_count{ok=\"false\"}[5m]) > 0`" + ` | the sandbox platform refuses: quota, key, snapshot |
+| ` + "`sandpiper_lanes{state=\"parked\"} > 0`" + ` | a key is refused, or an account has no credit: put it right, then ` + "`sandpiper lanes clear ID`" + ` |
+| ` + "`sandpiper_lanes{state=\"paused\"} > 0`" + ` for an hour | the model API limits this key: ask for more, or run fewer at once |
 | ` + "`increase(sandpiper_jobs_ended_total{state=\"outcome_unknown\"}[1h]) > 0`" + ` | prompts that may have been paid for without an answer |
 | ` + "`increase(sandpiper_unpriced_jobs_total[1h]) > 0`" + ` | the cost counter is too low: a model without a known price |
 `)

@@ -12,6 +12,7 @@ import (
 // Sources are figures that others keep; they are asked at each scrape. Those that are nil are not shown.
 type Sources struct {
 	Jobs        func(ctx context.Context) (map[job.State]int64, error) // from SQL, so that any number of processes tell the same
+	Lanes       func(ctx context.Context) ([]job.LaneView, error)      // from SQL too
 	Slots       func() (used, total int)                               // places for running jobs
 	NewsDropped func() int64                                           // news that did not reach Redis
 	HintsLost   func() int64                                           // hints that did not reach Redis
@@ -21,6 +22,9 @@ type Sources struct {
 func (m *Metrics) Watch(s Sources) {
 	if s.Jobs != nil {
 		m.add(&byState{count: s.Jobs})
+	}
+	if s.Lanes != nil {
+		m.add(&byLane{read: s.Lanes})
 	}
 	if s.Slots != nil {
 		m.gauge("sandpiper_run_slots_used", "Places for running jobs that are taken, in this process.", func() float64 {

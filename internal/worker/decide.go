@@ -19,7 +19,8 @@ import (
 type decision struct {
 	outcome *job.Outcome
 	requeue *store.Requeue
-	why     string // of a requeue, as metrics tell it: a code, or a word of package telemetry
+	trouble *job.Trouble // what the lane is told first; nil for nothing
+	why     string       // of a requeue, as metrics tell it: a code, or a word of package telemetry
 }
 
 // mostMoves is how often a job is given a new sandbox because its own was broken.
@@ -31,6 +32,8 @@ func (a *attempt) decide(v claude.Verdict, exit int) decision {
 	switch {
 	case v.Class == claude.ClassSucceeded:
 		return a.answered(v)
+	case a.laneful(v):
+		return decision{why: string(v.Code), requeue: &store.Requeue{Reason: string(v.Code), Lane: a.lane()}}
 	case a.again(v):
 		return decision{why: string(v.Code), requeue: &store.Requeue{
 			Delay: a.delay(v.RetryAfter), ChargeTry: true, Reason: fmt.Sprintf("retry %d after %s", a.job.Tries+1, v.Code),
@@ -159,6 +162,11 @@ func away(err error) string {
 
 // settle writes the decision down.
 func (a *attempt) settle(ctx context.Context, d decision) error {
+	if d.trouble != nil {
+		if err := again(ctx, func() error { return a.strike(ctx, *d.trouble) }); err != nil {
+			return err
+		}
+	}
 	if q := d.requeue; q != nil {
 		q.Reason, q.Spent.Usage = a.w.mask.text(q.Reason), a.w.mask.usage(q.Spent.Usage)
 		a.log.InfoContext(ctx, "job goes back to the queue", "reason", q.Reason, "delay", q.Delay)

@@ -23,6 +23,7 @@ type reader struct {
 	a       *attempt
 	decoder claude.Decoder
 	pieces  *pieces
+	heard   heard // in what was decoded last
 	next    int64
 }
 
@@ -89,6 +90,7 @@ func (r *reader) take(ctx context.Context, chunk run.Chunk) error {
 	a := r.a
 	old := min(max(0, a.run.Offset-r.next), int64(len(chunk.Data)))
 	r.events(chunk.Data[:old]) // shown by another attempt
+	r.heard = heard{}
 	events := r.events(chunk.Data[old:])
 	r.next = chunk.Next
 	if chunk.Next <= a.run.Offset {
@@ -99,6 +101,7 @@ func (r *reader) take(ctx context.Context, chunk run.Chunk) error {
 		return err
 	}
 	a.run.Offset, a.run.Usage = chunk.Next, b.Usage
+	a.heed(ctx, r.heard)
 	return nil
 }
 
@@ -107,6 +110,7 @@ func (r *reader) events(data []byte) []job.Event {
 	var events []job.Event
 	for _, item := range r.decoder.Lines(data) {
 		r.pieces.hear(item)
+		r.heard.hear(item)
 		if line := tell(item); line != "" {
 			events = append(append(events, r.pieces.show()...), job.Log(time.Now(), line))
 		}
@@ -220,5 +224,7 @@ func (r *reader) verdict(ctx context.Context, e claude.Ending) (decision, error)
 			return decision{}, err
 		}
 	}
-	return r.a.decide(v, e.Exit), nil
+	d := r.a.decide(v, e.Exit)
+	d.trouble = r.a.trouble(v)
+	return d, nil
 }

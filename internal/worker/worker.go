@@ -26,6 +26,8 @@ type rows interface {
 	MarkLaunched(ctx context.Context, a job.Attempt, runID string) error
 	Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q store.Requeue) error
 	Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error
+	LaneTrouble(ctx context.Context, a job.Attempt, id job.LaneID, tr job.Trouble) (job.Lane, error)
+	LaneAnswered(ctx context.Context, a job.Attempt, id job.LaneID) error
 }
 
 // sandboxes is what a worker asks of the pool.
@@ -54,6 +56,9 @@ type Options struct {
 	Poll     time.Duration // one long poll of a run's output; 0 means 20 s
 	Backoff  time.Duration // at most so long before the second try, doubled each time; 0 means 2 s
 
+	// Key is the fingerprint of the key of the model API that our sandboxes have. With it jobs keep to the lanes of package
+	// job; "" knows no lanes, and a refusal by the API costs a try.
+	Key     string
 	BaseURL string        // the Messages API, as a sandbox reaches it; "" is the CLI's own
 	Offline bool          // the offline model answers: runs cost nothing
 	Noop    bool          // no sandbox and no command, for load tests: see noop
@@ -70,6 +75,7 @@ type Options struct {
 	Log     *slog.Logger
 
 	jitter func(time.Duration) time.Duration // somewhere between 0 and a bound
+	luck   func() float64                    // from 0 to 1: the jitter of a lane's pause
 }
 
 func (o Options) withDefaults() Options {
@@ -85,6 +91,9 @@ func (o Options) withDefaults() Options {
 	o.Log = cmp.Or(o.Log, slog.Default())
 	if o.jitter == nil {
 		o.jitter = func(bound time.Duration) time.Duration { return rand.N(bound + 1) }
+	}
+	if o.luck == nil {
+		o.luck = rand.Float64
 	}
 	return o
 }
@@ -240,7 +249,7 @@ func (w *Worker) work(drain context.Context, o offer) {
 func (w *Worker) claim(ctx context.Context, o offer) (store.Claimed, error) {
 	q := store.Claim{
 		JobID: o.jobID, Worker: w.o.Name, Token: job.NewToken(), Lease: w.o.Lease, TakeOver: o.takeOver,
-		Fresh: w.fresh(),
+		Key: w.o.Key, Fresh: w.fresh(),
 	}
 	c, err := w.rows.Claim(ctx, q)
 	if err != nil && !errors.Is(err, job.ErrNotClaimable) && !errors.Is(err, job.ErrNotFound) && ctx.Err() == nil {
