@@ -46,7 +46,8 @@ func root() *cobra.Command {
 What can be set, is set by environment variables: docs/config.md lists them.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(), retryCommand(), keyCommand(),
+	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(), retryCommand(), lanesCommand(),
+		keyCommand(),
 		doctorCommand(), checkCommand(), daytonaCommand(), modelCommand(),
 		migrateCommand(), installCommand(), versionCommand())
 	return cmd

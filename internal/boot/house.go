@@ -71,6 +71,7 @@ type House struct {
 	worker       *worker.Worker
 	sweeper      *dispatch.Sweeper
 	pruner       *dispatch.Pruner
+	governor     *dispatch.Governor
 	relay        *relay.Relay
 	hintsLost    func() int64
 

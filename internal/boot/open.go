@@ -134,7 +134,7 @@ func (h *House) openWorker(context.Context) error {
 	})
 	h.name = "worker_" + job.NewToken()
 	o := worker.Options{
-		Name: h.name, Slots: h.cfg.Concurrency, Lease: lease, BaseURL: h.baseURL(), Offline: h.Offline(), Noop: h.cfg.Noop(),
+		Name: h.name, Slots: h.cfg.Concurrency, Lease: lease, Key: h.keyLabel(), BaseURL: h.baseURL(), Offline: h.Offline(), Noop: h.cfg.Noop(),
 		Policy:   claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
 		Secrets:  []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal(), h.cfg.JWTSecret.Reveal()},
 		KeepRuns: days(h.cfg.KeepRuns), Retries: h.cfg.Retries, News: h.listen(), Metrics: h.metrics, Log: h.log,
@@ -145,6 +145,7 @@ func (h *House) openWorker(context.Context) error {
 	if h.worker, err = worker.New(h.store, h.pool, o); err != nil {
 		return err
 	}
+	h.governor = dispatch.NewGovernor(h.store, o.Key, dispatch.GovernorOptions{Holder: h.name, Log: h.log})
 	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: h.name, News: h.listen(), Log: h.log})
 	h.pruner = dispatch.NewPruner(h.store, dispatch.PrunerOptions{Keep: days(h.cfg.KeepEvents), Holder: h.name, Log: h.log})
 	h.warden = pool.NewWarden(h.pool, h.store, pool.WardenOptions{Holder: h.name, Log: h.log})
@@ -211,14 +212,14 @@ func (h *House) openServer(context.Context) error {
 func (h *House) openAPI(context.Context) error {
 	h.relay = relay.New(h.store, h.bus, relay.Options{Log: h.log})
 	jobs := dispatch.New(h.store, h.queue, dispatch.Options{Log: h.log})
-	h.server.Furnish(httpapi.Deps{Jobs: jobs, Reads: h.store, Sandboxes: h.store, Relay: h.relay})
+	h.server.Furnish(httpapi.Deps{Jobs: jobs, Reads: h.store, Sandboxes: h.store, Lanes: h.store, Relay: h.relay})
 	h.hintsLost = jobs.Lost
 	return nil
 }
 
 // watch shows the figures that the parts of this house keep.
 func (h *House) watch() {
-	s := telemetry.Sources{Jobs: h.store.Counts, NewsDropped: h.bus.Drops, HintsLost: h.hintsLost}
+	s := telemetry.Sources{Jobs: h.store.Counts, Lanes: h.store.Lanes, NewsDropped: h.bus.Drops, HintsLost: h.hintsLost}
 	if h.worker != nil {
 		s.Slots = h.worker.Slots
 	}

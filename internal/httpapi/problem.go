@@ -67,6 +67,7 @@ var problems = []struct {
 	{errNotCreated, http.StatusBadGateway, job.SandboxNotCreated, "The sandbox could not be created. Trying again may help."},
 	{job.ErrNotFound, http.StatusNotFound, job.JobNotFound, "There is no such job, or it is not yours."},
 	{job.ErrSandboxNotFound, http.StatusNotFound, job.SandboxNotFound, "There is no such sandbox, or it is not yours."},
+	{job.ErrLaneNotFound, http.StatusNotFound, job.LaneNotFound, "There is no such lane. GET /api/lanes lists them."},
 	{job.ErrSandboxBusy, http.StatusConflict, job.SandboxBusy, "A job runs in the sandbox. Cancel it or wait for its end, and ask again."},
 	{job.ErrFinished, http.StatusConflict, job.JobFinished, "The job has ended; ended jobs never change."},
 	{job.ErrUnfinished, http.StatusConflict, job.JobNotFinished, "The job has not ended. Wait for its end, or cancel it, and ask again."},

@@ -25,7 +25,7 @@ func TestEveryErrorHasOneProblem(t *testing.T) {
 		}
 	}
 	for _, err := range []error{
-		job.ErrNotFound, job.ErrSandboxNotFound, job.ErrFinished, job.ErrKeyReused, job.ErrForbidden, job.ErrBadCursor,
+		job.ErrNotFound, job.ErrLaneNotFound, job.ErrSandboxNotFound, job.ErrFinished, job.ErrKeyReused, job.ErrForbidden, job.ErrBadCursor,
 	} {
 		if !seen[err] {
 			t.Errorf("%v of package job is not in the table", err)

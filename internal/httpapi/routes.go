@@ -37,6 +37,8 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/api/sandbox/create", auth.Jobs, s.createSandbox, `make a sandbox: {"userId"}`},
 		{http.MethodGet, "/api/sandboxes", auth.Jobs, s.listSandboxes, "sandboxes"},
 		{http.MethodDelete, "/api/sandboxes/:id", auth.Jobs, s.deleteSandbox, "delete one, with everything in it"},
+		{http.MethodGet, "/api/lanes", auth.Ops, s.lanes, "the lanes to the models: which are open, and why not"},
+		{http.MethodPost, "/api/lanes/:id/clear", auth.Ops, s.clearLane, "try a lane again that is parked or paused"},
 		{http.MethodGet, "/ws", auth.Jobs, s.socket, "events over WebSocket: userId, jobId, batchId, after"},
 	}
 	for i := range all {

@@ -41,12 +41,19 @@ type Sandboxes interface {
 	DeleteSandbox(ctx context.Context, c auth.Caller, id, reason string) (job.Sandbox, error)
 }
 
-// Deps are what a Server must have. Jobs, Reads, Sandboxes and Relay, all of which need the database, may come later, by
+// Lanes shows and clears the lanes to the models; *store.Store does.
+type Lanes interface {
+	Lanes(ctx context.Context) ([]job.LaneView, error)
+	ClearLane(ctx context.Context, id string) (job.Lane, error)
+}
+
+// Deps are what a Server must have. Jobs, Reads, Sandboxes, Lanes and Relay, all of which need the database, may come later, by
 // Furnish.
 type Deps struct {
 	Jobs      Jobs
 	Reads     Reads
 	Sandboxes Sandboxes
+	Lanes     Lanes
 	Relay     *relay.Relay // its Run is the caller's business
 
 	Keys    *auth.Keyring // who may ask; nil means local mode: whoever is named, else the local operator

@@ -99,6 +99,8 @@ func (k keyed) trials() (by map[string][]trial, mine []string) {
 		"POST /api/sandbox/create":  {{"a sandbox", at("/api/sandbox/create"), `{"userId":"?"}`, "", 202, 202}},
 		"GET /api/sandboxes":        {{"a list", at("/api/sandboxes"), "", "", 200, 200}},
 		"DELETE /api/sandboxes/:id": {{"a deletion", spare, "", "", 202, 404}},
+		"GET /api/lanes":            {{"a list", at("/api/lanes"), "", "", 403, 403}},
+		"POST /api/lanes/:id/clear": {{"a clearance", at("/api/lanes/lane_1/clear"), "", "", 403, 403}},
 		"GET /ws": {
 			{"a user's events", at("/ws"), "", "", 101, 101},
 			{"a job's", at("/ws?jobId=ENDED"), "", "", 101, 404},

@@ -36,24 +36,24 @@ var Codes = []CodeDoc{
 	},
 	{
 		NotLoggedIn, "The sandbox has no usable API key.",
-		"ANTHROPIC_API_KEY was empty when the sandbox was created.", "Set the key and use a new sandbox.", true,
+		"ANTHROPIC_API_KEY was empty when the sandbox was created.", "Set the key, then clear the lane (`sandpiper lanes`): its jobs wait there. Only jobs in an older sandbox fail.", true,
 	},
 	{
 		APIAuth, "The model API refused the key (401 or 403).",
-		"The key is wrong, was revoked, or may not use this model or feature.", "Put the key right; then submit again.", true,
+		"The key is wrong, was revoked, or may not use this model or feature.", "Put the key right, then clear the lane (`sandpiper lanes`): its jobs wait there. Only jobs in a sandbox with an older key fail; submit those again.", true,
 	},
 	{
 		APICredit, "The account of the model API has no credit (402, or a 400 that says so).",
-		"The prepaid balance is used up.", "Add credit; then submit again.", true,
+		"The prepaid balance is used up.", "Add credit, then clear the lane (`sandpiper lanes`): its jobs wait there.", true,
 	},
 	{
 		APIRateLimited, "The model API limits the rate of requests (429).",
-		"Too many requests or tokens in a short time for this key.", "Wait; Sandpiper tries again by itself while nothing is paid. Where the API asks for more than a minute (`retry-after` of 61 s or more), " +
-			"the command ends at once and tells nobody how long: the next try then comes after the usual pause.", true,
+		"Too many requests or tokens in a short time for this key.", "Wait; the lane of the key and model pauses, and its jobs go on by themselves while nothing is paid. Where the API asks for more than a minute (`retry-after` of 61 s or more), " +
+			"the command ends at once and tells nobody how long: the lane then pauses for a time that doubles while it is refused.", true,
 	},
 	{
 		APIOverloaded, "The model API is overloaded (529).",
-		"The API has more work than it can do.", "Wait; Sandpiper tries again by itself while nothing is paid.", true,
+		"The API has more work than it can do.", "Wait; the lane of the key and model pauses, and its jobs go on by themselves while nothing is paid.", true,
 	},
 	{
 		APIError, "The model API failed (5xx, 409, or an answer that is not the API's).",

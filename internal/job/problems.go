@@ -23,6 +23,7 @@ const (
 	JobFinished           Code = "JOB_FINISHED"            // the job has ended
 	JobNotFinished        Code = "JOB_NOT_FINISHED"        // the job has not ended yet
 	SandboxNotFound       Code = "SANDBOX_NOT_FOUND"       // no such sandbox, or not the caller's
+	LaneNotFound          Code = "LANE_NOT_FOUND"          // nothing ever went wrong in a lane of that name
 	SandboxBusy           Code = "SANDBOX_BUSY"            // a job runs in the sandbox
 	InvalidCursor         Code = "INVALID_CURSOR"          // not a cursor of this stream or list
 	RouteNotFound         Code = "ROUTE_NOT_FOUND"         // no such path

@@ -101,6 +101,10 @@ var Problems = []CodeDoc{
 		"Ask as the user who submitted it.", false,
 	},
 	{
+		LaneNotFound, "There is no such lane.", "The id is wrong, or nothing ever went wrong in it: then there is nothing to clear.",
+		"GET /api/lanes lists them.", false,
+	},
+	{
 		SandboxNotFound, "There is no such sandbox, or it is not yours.", "It was deleted, belongs to another user, or never was.",
 		"Leave sandboxId out and get one from your pool, or create one.", false,
 	},

@@ -91,7 +91,7 @@ func TestContinuationsRunInTheirOrder(t *testing.T) {
 // TestAFailedTurnIsNotInTheConversation: a try that came to nothing, in the first turn or in a later one, is tried again
 // and leaves nothing behind that the model would read.
 func TestAFailedTurnIsNotInTheConversation(t *testing.T) {
-	h := open(t)
+	h := openTuned(t, nil, laneless)
 	overloaded := []scripted.Answer{scripted.Overloaded(), scripted.Overloaded(), scripted.Overloaded()} // one launch
 	h.model.Handle(remembers)
 	h.model.Queue(overloaded...)
@@ -124,7 +124,7 @@ func TestAPaidTurnIsInTheConversation(t *testing.T) {
 
 // TestALostConversationIsNeverBegunAnew: what cannot be continued fails, and asks the model nothing.
 func TestALostConversationIsNeverBegunAnew(t *testing.T) {
-	h := open(t)
+	h := openTuned(t, nil, laneless)
 	h.model.Queue(scripted.NoCredit())
 	silent := h.ask(t, client.Submit{Input: "My name is John"})
 	foreign := h.ask(t, client.Submit{UserID: "somebody", Input: "My name is John"})

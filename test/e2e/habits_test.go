@@ -18,12 +18,14 @@ const (
 	askOnce    habit = "ask once"    // the command asks the API once, and waits for it for 2 s
 	askAgain   habit = "ask again"   // the command asks the API twice
 	everyShell habit = "every shell" // a run may use all of Bash
+	laneless   habit = "laneless"    // a refusal by the API is the job's own, and costs a try
 )
 
 var habits = map[habit]func(*worker.Options){
 	quick:    func(o *worker.Options) { o.Backoff = time.Millisecond },
 	askOnce:  func(o *worker.Options) { o.Retries, o.APITimeout = 0, 2*time.Second },
 	askAgain: func(o *worker.Options) { o.Retries = 1 },
+	laneless: func(o *worker.Options) { o.Key = "" },
 	everyShell: func(o *worker.Options) {
 		o.Policy.Allowed = append(slices.Clone(o.Policy.Allowed), "Bash")
 	},

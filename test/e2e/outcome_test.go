@@ -77,7 +77,7 @@ var twice = &client.Retry{MaxAttempts: 2}
 // TestOutcomes: every failure of the API that can be made here ends in the class that was measured. All in one house.
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
-	h := openTuned(t, nil, quick, askAgain)
+	h := openTuned(t, nil, quick, askAgain, laneless)
 	h.model.Handle(func(r scripted.Request) scripted.Answer { return answers[caseOf(r)].answer })
 	ids := map[string]string{} // :: case → job
 	for name := range answers {
@@ -187,10 +187,11 @@ func TestAnAPIThatIsNotThere(t *testing.T) {
 	}
 }
 
-// TestARetryAnswersInTheEnd: two refusals cost a try each, and then the answer comes.
+// TestARetryAnswersInTheEnd: two failures of the API cost a try each, and then the answer comes.
 func TestARetryAnswersInTheEnd(t *testing.T) {
 	h := openTuned(t, []string{"SANDPIPER_CLAUDE_RETRIES=0"}, quick)
-	h.model.Queue(scripted.Overloaded(), scripted.Overloaded())
+	oops := scripted.Error(500, "api_error", "oops")
+	h.model.Queue(oops, oops)
 	j := h.ask(t, client.Submit{Input: "What is 2+2?"})
 	if j.State != "succeeded" || j.Result.Text != "The answer is 4." || j.Tries != 2 {
 		t.Errorf("job = %s %+v, tries %d; want an answer after 2 tries", j.State, j.Result, j.Tries)

@@ -144,6 +144,8 @@ type rows interface {
 	MarkLaunched(ctx context.Context, a job.Attempt, runID string) error
 	Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q store.Requeue) error
 	Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error
+	LaneTrouble(ctx context.Context, a job.Attempt, id job.LaneID, tr job.Trouble) (job.Lane, error)
+	LaneAnswered(ctx context.Context, a job.Attempt, id job.LaneID) error
 }
 
 // habits are what a member is told.
