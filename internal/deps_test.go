@@ -147,8 +147,11 @@ var rooms = []room{
 		{"internal/queue/redisurl", "a wrong REDIS_URL is named with every other fault"},
 	}},
 	{"internal/queue/redisurl", "the forms of REDIS_URL", nil},
-	{"internal/redistest", "real Redis servers for tests", nil},
+	{"internal/redistest", "real Redis servers for tests", []arrow{
+		{"internal/mortal", "no server outlives its tests"},
+	}},
 	{"internal/pgtest", "real Postgres servers for tests", nil},
+	{"internal/mortal", "processes of tests that do not outlive them", nil},
 	{"internal/localdaytona", "a Daytona on this machine", []arrow{
 		{"internal/localdaytona/daemon", "what runs inside its sandboxes"},
 	}},

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"sandpiper/internal/mortal"
 )
 
 // Server is one redis-server. Without other options it keeps nothing on disk: a restart loses everything.
@@ -120,13 +122,15 @@ func (s *Server) do(ctx context.Context, command ...any) (any, error) {
 func (s *Server) run(t testing.TB) bool {
 	t.Helper()
 	cmd := exec.Command("redis-server", s.args...)
-	if err := cmd.Start(); err != nil {
+	release, err := mortal.Start(cmd)
+	if err != nil {
 		t.Fatalf("start redis-server (scripts/need.sh installs it): %v", err)
 	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		_ = cmd.Wait() // killed, as a rule
+		release()
 	}()
 	s.process, s.ended = cmd.Process, ended
 	up := false

@@ -15,6 +15,7 @@ import (
 	"sandpiper/client"
 	"sandpiper/internal/boot"
 	"sandpiper/internal/config"
+	"sandpiper/internal/mortal"
 	"sandpiper/internal/offline/scripted"
 	"sandpiper/internal/telemetry"
 )
@@ -86,10 +87,11 @@ type process struct {
 
 // member is one process.
 type member struct {
-	cmd *exec.Cmd
-	out *bufio.Reader
-	log *logBuffer
-	url string
+	cmd     *exec.Cmd
+	release func() // after its end
+	out     *bufio.Reader
+	log     *logBuffer
+	url     string
 }
 
 // start starts one of our programs on a free port, with nothing of our own environment but what it needs.
@@ -109,7 +111,7 @@ func start(t testing.TB, role config.Role, log *logBuffer, vars []string) *membe
 		t.Fatal(err)
 	}
 	m.out = bufio.NewReader(out)
-	if err := m.cmd.Start(); err != nil {
+	if m.release, err = mortal.Start(m.cmd); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -157,6 +159,7 @@ func (m *member) signal(t testing.TB, s os.Signal, want int) {
 func (m *member) ends(t testing.TB, want int) {
 	t.Helper()
 	_ = m.cmd.Wait() // its code is looked at below
+	m.release()
 	if got := m.cmd.ProcessState.ExitCode(); got != want {
 		t.Errorf("the process ended with %d, want %d\n%s", got, want, tail(m.log.String(), 2_000))
 	}
