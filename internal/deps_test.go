@@ -109,10 +109,12 @@ var rooms = []room{
 		{"internal/auth", "who submits"},
 		{"internal/job", "the words"},
 		{"internal/store", "the shapes of what it writes"},
+		{"internal/telemetry", "says once that turns fail"},
 	}},
 	{"internal/pool", "sandboxes: acquire, create, delete", []arrow{
 		{"internal/daytona", "the platform that has them"},
 		{"internal/job", "the words"},
+		{"internal/telemetry", "says once that turns fail"},
 	}},
 	{"internal/run", "the run directory of one launch, in a sandbox", []arrow{
 		{"internal/daytona", "the files and answers of a sandbox"},

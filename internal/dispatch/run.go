@@ -3,18 +3,27 @@ package dispatch
 import (
 	"context"
 	"time"
+
+	"sandpiper/internal/telemetry"
 )
 
 // soon is the shortest time between two turns, however many jobs end.
 const soon = 50 * time.Millisecond
 
-// Run turns until ctx ends. A failed turn is logged here, once; the next one comes soon.
+// Run turns until ctx ends. A turn that fails is logged here, and not again while those after it fail too; the next one
+// comes soon.
 func (s *Sweeper) Run(ctx context.Context) error {
 	tick := time.NewTicker(s.o.Every)
 	defer tick.Stop()
+	var fault telemetry.Spell
 	for {
-		if n, err := s.Turn(ctx); err != nil && ctx.Err() == nil {
-			s.o.Log.ErrorContext(ctx, "sweep failed", "moved", n, "err", err)
+		if n, err := s.Turn(ctx); ctx.Err() == nil {
+			switch fault.Note(err) {
+			case telemetry.Broken:
+				s.o.Log.ErrorContext(ctx, "sweep failed", "moved", n, "err", err)
+			case telemetry.Mended:
+				s.o.Log.InfoContext(ctx, "sweeps work again")
+			}
 		}
 		s.rest(ctx, tick.C)
 		if ctx.Err() != nil {

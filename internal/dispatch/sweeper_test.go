@@ -2,7 +2,9 @@ package dispatch_test
 
 import (
 	"context"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -219,4 +221,29 @@ func TestTheNextTurnComesSoonWhenAJobHasEnded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestADatabaseThatIsAwayIsLoggedOnce, for all turns that fail, and so is its return.
+func TestADatabaseThatIsAwayIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		x := newSweeper(func(o *dispatch.SweeperOptions) {
+			o.Now, o.Log = time.Now, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		began := time.Now()
+		x.s.err = errAway
+		x.s.slow = func() {
+			if time.Since(began) > 20*time.Second {
+				x.s.err = nil
+			}
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+		defer stop()
+		if err := x.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if said := log.String(); strings.Count(said, "sweep failed") != 1 || strings.Count(said, "sweeps work again") != 1 {
+			t.Errorf("40 turns without a database and 20 with it log\n%s", said)
+		}
+	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
+	"sandpiper/internal/telemetry"
 )
 
 // waiting is what the keeper reads: sandboxes that somebody asked for, and those that are to be deleted.
@@ -42,13 +43,19 @@ func NewKeeper(p *Pool, r waiting, o KeeperOptions) *Keeper {
 	return &Keeper{pool: p, rows: r, o: o}
 }
 
-// Run turns until ctx ends.
+// Run turns until ctx ends. A turn that fails is logged here, and not again while those after it fail too.
 func (k *Keeper) Run(ctx context.Context) error {
 	tick := time.NewTicker(k.o.Every)
 	defer tick.Stop()
+	var fault telemetry.Spell
 	for {
-		if err := k.Turn(ctx); err != nil && ctx.Err() == nil {
-			k.o.Log.ErrorContext(ctx, "keeping sandboxes failed", "err", err)
+		if err := k.Turn(ctx); ctx.Err() == nil {
+			switch fault.Note(err) {
+			case telemetry.Broken:
+				k.o.Log.ErrorContext(ctx, "keeping sandboxes failed", "err", err)
+			case telemetry.Mended:
+				k.o.Log.InfoContext(ctx, "keeping sandboxes works again")
+			}
 		}
 		if !k.rest(ctx, tick.C) {
 			return nil

@@ -80,8 +80,12 @@ func (r *Relay) Run(ctx context.Context) error {
 			r.tell(n)
 		case <-tick.C:
 			head, err := r.Turn(ctx, seen)
-			if err != nil && !failing && ctx.Err() == nil {
+			switch {
+			case ctx.Err() != nil:
+			case err != nil && !failing:
 				r.log.ErrorContext(ctx, "relay cannot look at the events", "err", err)
+			case err == nil && failing:
+				r.log.InfoContext(ctx, "relay looks at the events again")
 			}
 			seen, failing = head, err != nil
 		}

@@ -107,6 +107,7 @@ type Worker struct {
 	mask   mask
 	checks *checks
 	held   *held
+	fault  telemetry.Spell // of the beats; Run's
 
 	slots  chan struct{} // one place for each attempt that is at work
 	offers chan offer
@@ -185,10 +186,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// turn beats and logs a failure, once; the next beat comes soon.
+// turn beats, and logs when beats begin to fail; the next one comes soon.
 func (w *Worker) turn(ctx context.Context) {
-	if err := w.Turn(ctx); err != nil && ctx.Err() == nil {
+	err := w.Turn(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	switch w.fault.Note(err) {
+	case telemetry.Broken:
 		w.o.Log.ErrorContext(ctx, "beat failed", "err", err)
+	case telemetry.Mended:
+		w.o.Log.InfoContext(ctx, "beats work again")
 	}
 }
 
