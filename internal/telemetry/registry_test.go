@@ -194,8 +194,9 @@ writes it, and a test fails when it is stale). Beside these there are the usual 
 Every label has a small set of values, whatever comes in: no id of a job, a user or a sandbox is one, nor any text that
 somebody wrote. ` + "`model`" + ` is a family (` + strings.Join(families, ", ") + `, other). ` + "`key`" + ` is a keyed fingerprint of the model API's key: it
 tells two keys apart, and nobody can compute the key from it; ` + "`offline`" + ` is the offline model. ` + "`code`" + ` and ` + "`reason`" + ` are from
-[errors.md](errors.md). Counters belong to one process and begin at 0 with it; ` + "`sandpiper_jobs`" + ` is asked of the database at
-each scrape and is the same in every process.
+[errors.md](errors.md). Counters belong to one process and begin at 0 with it; ` + "`sandpiper_jobs`" + ` is asked of the database, by
+one scrape at a time, and shown again for five seconds, or for 20 times as long as the database took to count; so it is about the
+same in every process.
 
 | metric | type | labels | meaning |
 |---|---|---|---|

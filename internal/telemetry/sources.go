@@ -2,14 +2,13 @@ package telemetry
 
 import (
 	"context"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sandpiper/internal/job"
 )
 
-// Sources are figures that others keep; they are asked at each scrape. Those that are nil are not shown.
+// Sources are figures that others keep; they are asked at each scrape, but for the jobs, which take SQL its time. Those that are nil are not shown.
 type Sources struct {
 	Jobs        func(ctx context.Context) (map[job.State]int64, error) // from SQL, so that any number of processes tell the same
 	Lanes       func(ctx context.Context) ([]job.LaneView, error)      // from SQL too
@@ -21,7 +20,7 @@ type Sources struct {
 // Watch shows the figures of s. It is called once.
 func (m *Metrics) Watch(s Sources) {
 	if s.Jobs != nil {
-		m.add(&byState{count: s.Jobs})
+		m.add(newByState(s.Jobs))
 	}
 	if s.Lanes != nil {
 		m.add(&byLane{read: s.Lanes})
@@ -50,31 +49,4 @@ func (m *Metrics) gauge(name, help string, now func() float64) {
 
 func (m *Metrics) counter(name, help string, now func() int64) {
 	m.add(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(now()) }))
-}
-
-// byState counts jobs at each scrape.
-type byState struct {
-	count func(ctx context.Context) (map[job.State]int64, error)
-}
-
-// patience is how long a scrape waits for SQL.
-const patience = 2 * time.Second
-
-var jobsDesc = prometheus.NewDesc("sandpiper_jobs", "Jobs by state, from the database.", []string{"state"}, nil)
-
-// Describe implements prometheus.Collector.
-func (b *byState) Describe(ch chan<- *prometheus.Desc) { ch <- jobsDesc }
-
-// Collect implements prometheus.Collector. A database that is away costs this figure and no other.
-func (b *byState) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	now, err := b.count(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(jobsDesc, err)
-		return
-	}
-	for _, s := range job.States {
-		ch <- prometheus.MustNewConstMetric(jobsDesc, prometheus.GaugeValue, float64(now[s]), string(s))
-	}
 }
