@@ -60,4 +60,4 @@ func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 	}
 }
 
-var needed = []string{"DATABASE_URL", "REDIS_URL", "DAYTONA_API_KEY"}
+var needed = []string{"DATABASE_URL", "REDIS_URL"}

@@ -47,7 +47,7 @@ type Config struct {
 	DatabaseURL Secret `env:"DATABASE_URL" doc:"postgres://user:password@host/database, or in up sqlite:PATH" default:"in up a SQLite file under the data directory"`
 	RedisURL    Secret `env:"REDIS_URL" doc:"in up embedded when unset. One server: redis://[user:password@]host[:port][/db]. Behind Sentinels: redis://host:port[/db]?master_name=NAME&addr=host2:port2, a user and a password before the host being the Sentinels', those of the servers the parameters username and password. A Cluster: redis://[user:password@]host:port?addr=host2:port2&addr=host3:port3, a single endpoint being named twice. rediss:// is each of these with TLS; ca_file=PATH names the authorities to believe, skip_verify=true believes anybody. Its maxmemory-policy must be noeviction"`
 
-	DaytonaKey    Secret `env:"DAYTONA_API_KEY" doc:"key of the Daytona API; alone it means the hosted platform; unset, with no URL, sandboxes are local; sandpiper daytona asks its callers for it" default:"none; sandpiper daytona makes one and keeps it in the data directory"`
+	DaytonaKey    Secret `env:"DAYTONA_API_KEY" doc:"key of the Daytona API; alone it means the hosted platform; unset, with no URL, sandboxes are local; sandpiper daytona asks its callers for it; an api needs none, and forgets it" default:"none; sandpiper daytona makes one and keeps it in the data directory"`
 	DaytonaURL    string `env:"DAYTONA_API_URL" doc:"base URL of the Daytona API, with its /api" default:"https://app.daytona.io/api with a key, else the local Daytona"`
 	DaytonaTarget string `env:"DAYTONA_TARGET" doc:"region for new sandboxes; the platform's default when unset"`
 	DaytonaAddr   string `env:"SANDPIPER_DAYTONA_ADDR" doc:"where sandpiper daytona, or up, serves the local Daytona" default:"127.0.0.1:3986; in up a free loopback port, kept in the data directory"`
@@ -56,7 +56,7 @@ type Config struct {
 	Snapshot string `env:"SANDPIPER_SNAPSHOT" doc:"snapshot for new sandboxes" default:"the local Daytona's own; on a platform its default"`
 	Claude   string `env:"SANDPIPER_CLAUDE" doc:"path of a claude binary for local sandboxes, any name and version" default:"the pinned one, from npm, in the data directory"`
 
-	AnthropicKey Secret `env:"ANTHROPIC_API_KEY" doc:"key for the model API; alone it means the real API; unset, with no base URL, the offline model answers"`
+	AnthropicKey Secret `env:"ANTHROPIC_API_KEY" doc:"key for the model API; alone it means the real API; unset, with no base URL, the offline model answers; an api forgets it"`
 	AnthropicURL string `env:"ANTHROPIC_BASE_URL" doc:"base URL of the model API" default:"the real API with a key, else the offline model"`
 
 	Concurrency int    `env:"SANDPIPER_CONCURRENCY" doc:"running jobs per worker" default:"32; in up at most a third of the memory at 256 MB each, at least 2"`
@@ -103,7 +103,9 @@ func (c *Config) fill(role Role) {
 		c.Data = abs
 	}
 	if role == RoleAPI {
-		c.AnthropicKey, c.AnthropicURL = Secret{}, "" // whoever takes requests from everybody does not hold it
+		// Whoever takes requests from everybody does not hold what only workers use.
+		c.AnthropicKey, c.AnthropicURL = Secret{}, ""
+		c.DaytonaKey, c.DaytonaURL = Secret{}, ""
 	}
 	c.fillPart(role)
 }
@@ -185,8 +187,8 @@ func (c Config) missing(role Role) []error {
 	}
 	need("DATABASE_URL", c.DatabaseURL.Set())
 	need("REDIS_URL", c.RedisURL.Set())
-	need("DAYTONA_API_KEY", c.DaytonaKey.Set())
 	if role == RoleWorker {
+		need("DAYTONA_API_KEY", c.DaytonaKey.Set())
 		need("ANTHROPIC_API_KEY", c.AnthropicKey.Set())
 	}
 	return faults

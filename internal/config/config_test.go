@@ -96,14 +96,26 @@ var whole = []string{
 	"DATABASE_URL=postgres://u@h/d", "REDIS_URL=redis://h", "DAYTONA_API_KEY=dtn_x", "ANTHROPIC_API_KEY=sk-hush",
 }
 
-func TestAnAPIForgetsTheModelsKey(t *testing.T) {
+func TestAnAPIForgetsTheKeysOfWorkers(t *testing.T) {
 	api, err := Load(whole, RoleAPI)
-	if err != nil || api.AnthropicKey.Set() {
-		t.Errorf("the api holds a key: %v, %v", api.AnthropicKey.Set(), err)
+	if err != nil || api.AnthropicKey.Set() || api.DaytonaKey.Set() {
+		t.Errorf("the api holds the key of the model %v, of Daytona %v, %v", api.AnthropicKey.Set(), api.DaytonaKey.Set(), err)
 	}
 	worker, err := Load(whole, RoleWorker)
-	if err != nil || !worker.AnthropicKey.Set() {
-		t.Errorf("the worker holds a key: %v, %v", worker.AnthropicKey.Set(), err)
+	if err != nil || !worker.AnthropicKey.Set() || !worker.DaytonaKey.Set() {
+		t.Errorf("the worker holds the key of the model %v, of Daytona %v, %v", worker.AnthropicKey.Set(), worker.DaytonaKey.Set(), err)
+	}
+}
+
+func TestAnAPINeedsNeitherDaytonaNorTheModel(t *testing.T) {
+	for _, vars := range [][]string{whole[:2], append(whole[:2:2], "DAYTONA_API_URL=https://d.example/api")} {
+		if _, err := Load(vars, RoleAPI); err != nil {
+			t.Errorf("%q: %v", vars, err)
+		}
+	}
+	_, err := Load(append(whole[:2:2], "DAYTONA_API_URL=nonsense"), RoleWorker)
+	if err == nil || !strings.Contains(err.Error(), "DAYTONA_API_URL ") {
+		t.Errorf("a worker: %v", err)
 	}
 }
 

@@ -104,10 +104,10 @@ func last(vars []string, name string) (value string) {
 	return value
 }
 
-// addAPI starts an api. It is given no key of the model.
+// addAPI starts an api. It is given no key of the model, nor of the platform.
 func (f *fleet) addAPI(t testing.TB) *member {
 	t.Helper()
-	m := start(t, config.RoleAPI, f.log, append(slices.Clone(f.vars), "ANTHROPIC_API_KEY="))
+	m := start(t, config.RoleAPI, f.log, append(slices.Clone(f.vars), "ANTHROPIC_API_KEY=", "DAYTONA_API_KEY=", "DAYTONA_API_URL="))
 	f.apis = append(f.apis, m)
 	return m
 }
