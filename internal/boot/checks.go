@@ -13,7 +13,8 @@ import (
 )
 
 // checks are what /readyz looks at. To keep what is accepted only SQL is needed, so nothing else makes an API unready: it
-// costs delay while it is away. A worker that lacks something cannot do its work, and says so.
+// costs delay while it is away. A worker that lacks something cannot do its work, and says so. The model API is asked by
+// sandboxes, whose network is not this process's: that it does not answer here is worth a look, and proves nothing.
 func (h *House) checks() []httpapi.Check {
 	worker := !h.serves()
 	needed := worker && !h.cfg.Noop() // a sandbox, and in it the model
@@ -41,8 +42,8 @@ func (h *House) checks() []httpapi.Check {
 		})
 	case needed:
 		all = append(all, httpapi.Check{
-			Name: "model", Required: true, Probe: remember(platformProbe, probeOf(cmp.Or(h.cfg.AnthropicURL, "https://api.anthropic.com"))),
-			Away: "away: the model API does not answer this worker; prompts are asked again, and fail when that does not help",
+			Name: "model", Probe: remember(platformProbe, probeOf(cmp.Or(h.cfg.AnthropicURL, "https://api.anthropic.com"))),
+			Away: "away: the model API does not answer this worker; where it does not answer the sandboxes either, prompts are asked again, and fail when that does not help",
 		})
 	}
 	return all

@@ -3,12 +3,16 @@ package boot
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sandpiper/internal/config"
+	"sandpiper/internal/daytona"
 )
 
 func TestAProbeIsAskedOnceForManyQuestions(t *testing.T) {
@@ -69,5 +73,40 @@ func TestAServerIsThereUnlessItFails(t *testing.T) {
 	server.Close()
 	if probe(t.Context()) == nil {
 		t.Error("a server that is gone is there")
+	}
+}
+
+// TestWhatAProcessMustHave: an api, or an up, is ready with SQL alone. A worker needs what it calls itself; the model API is
+// called by its sandboxes.
+func TestWhatAProcessMustHave(t *testing.T) {
+	platform := daytona.New(daytona.Options{URL: "http://127.0.0.1:1/api"})
+	defer platform.Close()
+	for name, tc := range map[string]struct {
+		house House
+		want  map[string]bool // :: what is looked at → it is needed
+	}{
+		"an api": {House{cfg: config.Config{Role: config.RoleAPI}}, map[string]bool{"database": true, "redis": false}},
+		"an up": {
+			House{cfg: config.Config{Role: config.RoleUp}, platform: platform},
+			map[string]bool{"database": true, "redis": false, "sandboxes": false},
+		},
+		"a worker": {
+			House{cfg: config.Config{Role: config.RoleWorker}, platform: platform},
+			map[string]bool{"database": true, "redis": true, "sandboxes": true, "model": false},
+		},
+		"a worker without sandboxes": {
+			House{cfg: config.Config{Role: config.RoleWorker, Executor: "noop"}, platform: platform},
+			map[string]bool{"database": true, "redis": true, "sandboxes": false},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := map[string]bool{}
+			for _, check := range tc.house.checks() {
+				got[check.Name] = check.Required
+			}
+			if !maps.Equal(got, tc.want) {
+				t.Errorf("it needs %v, want %v", got, tc.want)
+			}
+		})
 	}
 }
