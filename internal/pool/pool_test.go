@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -279,4 +281,48 @@ func TestAFingerprintTellsConfigurationsApart(t *testing.T) {
 			t.Errorf("%s has the same fingerprint", name)
 		}
 	}
+}
+
+// ask sends the platform a request that no worker ever makes.
+func (r rig) ask(t *testing.T, path, body string) {
+	t.Helper()
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Header.Set("Authorization", "Bearer k")
+	q.Header.Set("Content-Type", "application/json")
+	defer http.DefaultClient.CloseIdleConnections()
+	answer, err := http.DefaultClient.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode > 299 {
+		t.Fatalf("%s is answered with %s", path, answer.Status)
+	}
+}
+
+// TestAnInactiveSnapshotIsActivated, and the sandbox made then.
+func TestAnInactiveSnapshotIsActivated(t *testing.T) {
+	r := newRig(t)
+	r.ask(t, "/snapshots", `{"name":"s2","imageName":"s1:local"}`)
+	if err := r.platform.Activate(t.Context(), "s2"); err != nil { // waits for a new one
+		t.Fatal(err)
+	}
+	known, err := r.platform.Snapshot(t.Context(), "s2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ask(t, "/snapshots/"+known.ID+"/deactivate", "")
+	p := pool.New(r.platform, r.store, pool.Options{Snapshot: "s2", Installation: "inst_1", Key: "sk-1"})
+	sb, err := r.store.AddSandbox(t.Context(), auth.User("user123"), p.Fresh())
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := p.Open(t.Context(), sb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	echo(t, box)
 }

@@ -263,3 +263,25 @@ func TestASessionIsUsedOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestWhyAJobWaitsForThePlatform: what somebody can do something about is said.
+func TestWhyAJobWaitsForThePlatform(t *testing.T) {
+	refused := func(message string) error {
+		return fmt.Errorf("open sandbox sbx_1: %w", &daytona.Error{Status: 400, Message: message})
+	}
+	for name, tc := range map[string]struct {
+		err  error
+		want string
+	}{
+		"a quota":      {refused("Total disk limit exceeded. Maximum allowed: 30GiB."), "the sandbox platform has no room: Total disk limit exceeded. Maximum allowed: 30GiB."},
+		"a snapshot":   {refused("Snapshot deactivation is still in progress"), "the snapshot is being put out of service by the sandbox platform, and can be activated afterwards"},
+		"a bad moment": {&daytona.Error{Status: 503}, "the sandbox platform is not available"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := attempt{w: &Worker{o: Options{}.withDefaults()}, id: job.Attempt{JobID: "j", Number: 1}, log: slog.New(slog.DiscardHandler)}
+			if d := a.broken(tc.err); d.requeue == nil || d.requeue.Reason != tc.want || d.requeue.ChargeTry {
+				t.Errorf("decided %+v, want the queue without a try, and %q", d, tc.want)
+			}
+		})
+	}
+}

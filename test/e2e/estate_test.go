@@ -34,7 +34,8 @@ var embeddedOnly = map[string]string{
 var apart = []string{
 	"TestEventsOfOneAPIAreSeenOnAnother", "TestAWorkerIsKilledInMidJob", "TestAStoppedWorkerHandsOver", "TestTurnsMove",
 	"TestASandboxIsCreatedThroughAWorker", "TestReadinessOfAFleet", "TestAnOlderSchemaEndsTheStart", "TestANewerSchema", "TestAnUpBesideAnother",
-	"TestEveryEmbeddedOnlyTestIsThere", "TestSoak", "TestManyRunningPrompts",
+	"TestEveryEmbeddedOnlyTestIsThere",
+	"TestPostgresIsGoneWhilePromptsRun", "TestABadPlatformCostsDelayAndNothingElse", // they have a database and a platform of their own "TestSoak", "TestManyRunningPrompts",
 }
 
 // chooseEstate leaves out what the estate has no use for.

@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"sandpiper/client"
+	"sandpiper/internal/offline/scripted"
+	"sandpiper/internal/pgtest"
+)
+
+var outage = flag.Duration("outage", 8*time.Second, "how long Postgres is gone while prompts run: longer than a lease")
+
+// TestPostgresIsGoneWhilePromptsRun: the prompts go on in their sandboxes, requests are refused in words and nothing else, and
+// when it is back everything ends as if nothing had been: asked once, no try, no second attempt.
+func TestPostgresIsGoneWhilePromptsRun(t *testing.T) {
+	const prompts = 6
+	server := pgtest.New(t)
+	database := server.Database(t)
+	migrated(t, database)
+	model := scripted.New(t)
+	asked, answer := make(chan struct{}, 100), make(chan struct{})
+	model.Handle(func(scripted.Request) scripted.Answer {
+		asked <- struct{}{}
+		<-answer
+		return scripted.Text("4")
+	})
+	h := openWith(t, model, append(usual(t, model), "DATABASE_URL="+database), quick)
+	var ids []string
+	for i := range prompts {
+		ids = append(ids, h.submit(t, client.Submit{UserID: fmt.Sprintf("user%d", i), Input: "What is 2+2?"}))
+	}
+	for range prompts {
+		<-asked
+	}
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	close(answer) // the answers come while nobody can write them down
+	refused(t, h)
+	<-time.After(*outage)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range ids {
+		j := h.ended(t, id)
+		if j.State != client.Succeeded || j.Attempt != 1 || j.Tries != 0 || j.Result == nil || j.Result.Text != "4" {
+			t.Errorf("job %d = %s %+v, attempt %d, tries %d", i, j.State, j.Error, j.Attempt, j.Tries)
+		}
+		for n, e := range h.events(t, id) {
+			if e.Seq != int64(n+1) {
+				t.Errorf("job %d: event %d has seq %d", i, n, e.Seq)
+			}
+		}
+	}
+	if n := len(model.Requests()); n != prompts {
+		t.Errorf("the model was asked %d times, want %d", n, prompts)
+	}
+}
+
+// refused checks what a caller is told while the database is gone.
+func refused(t *testing.T, h *house) {
+	t.Helper()
+	_, err := h.api.Submit(t.Context(), client.Submit{UserID: "user123", Input: "hi"})
+	var p *client.Problem
+	if !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable || p.Code != "DATABASE_AWAY" {
+		t.Errorf("a submit is answered with %v, want 503 DATABASE_AWAY", err)
+	}
+	eventually(t, "/readyz says so", func() bool { status, _ := page(t, h.url+"/readyz"); return status == http.StatusServiceUnavailable })
+}
