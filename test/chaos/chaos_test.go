@@ -61,9 +61,7 @@ func (f *fleet) chaos(r witness, model string, tasks []*task, over time.Duration
 	}
 	defer hinter.Close()
 	b := &breaker{fleet: f, hinter: hinter}
-	if *calm {
-		rest(over, ctx.Done())
-	} else {
+	if !*calm {
 		b.run(ctx, plan(*seed, over))
 	}
 	done, took := f.finished(), time.Since(began)
@@ -85,14 +83,27 @@ func (f *fleet) chaos(r witness, model string, tasks []*task, over time.Duration
 // summary is what there is to say of a run.
 func (b *breaker) summary(found []damage, p picture, done int, took time.Duration) string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "SEED=%d: %d faults, %d jobs ended in %v: %.2f jobs/s\n%s", *seed, b.ledger.count(), done, took.Round(time.Second),
-		float64(done)/took.Seconds(), table(b.ledger, found, p))
+	all := p.lasted()
+	fmt.Fprintf(&s, "SEED=%d: %d faults in %v, when %d jobs had ended; all %d after %v: %.2f jobs/s\n%s", *seed, b.ledger.count(),
+		took.Round(time.Second), done, len(p.jobs), all.Round(time.Second), float64(len(p.jobs))/all.Seconds(), table(b.ledger, found, p))
 	for how, times := range b.adoptions(p) {
 		fmt.Fprintf(&s, "from %s until another worker follows: %s\n", how, told(times))
 	}
 	fmt.Fprintf(&s, "calls of which no answer was lost: postgres %v, redis %v, sandboxes %v\n", untouched(b.sql.seen, b.ledger, "postgres"),
 		untouched(b.hints.seen, b.ledger, "redis"), untouched(b.boxes.seen, b.ledger, "sandboxes"))
 	return s.String()
+}
+
+// lasted is the time from the first submission to the last end.
+func (p picture) lasted() time.Duration {
+	var first, last int64
+	for _, j := range p.jobs {
+		if first == 0 || j.Created < first {
+			first = j.Created
+		}
+		last = max(last, j.Ended)
+	}
+	return time.Duration(last-first) * time.Millisecond
 }
 
 // report shows a text, also of a test that passes.
