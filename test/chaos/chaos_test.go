@@ -38,9 +38,8 @@ func (f *fleet) chaos(r witness, model string, tasks []*task, over time.Duration
 	t := f.t
 	goroutines := map[string]int{"api": goroutinesOf(f.apis[0]), "worker": goroutinesOf(f.workers[0])}
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	var all sync.WaitGroup
-	defer all.Wait()
+	defer func() { cancel(); all.Wait() }()
 
 	l := newLoad(f, len(tasks)+streamers)
 	first := warm(*seed)

@@ -21,6 +21,7 @@ type breaker struct {
 	hinter *queue.Queue // pushes hints by hand, past every proxy
 	later  []undo
 	taken  []taken
+	down   bool // something is being done to Postgres
 }
 
 // undo is what ends a fault that lasts.
@@ -94,21 +95,9 @@ var faults = map[string]func(*breaker, fault){
 		b.redis.Pause(b.t)
 		b.for_(f, func() { b.redis.Resume(b.t) })
 	},
-	"postgres restarted": func(b *breaker, f fault) {
-		b.ledger.hit(f.what)
-		b.may(b.postgres.Stop())
-		b.for_(f, func() { b.may(b.postgres.Start()) })
-	},
-	"postgres crashed": func(b *breaker, f fault) {
-		b.ledger.hit(f.what)
-		b.may(b.postgres.Kill())
-		b.for_(f, func() { b.may(b.postgres.Start()) })
-	},
-	"postgres paused": func(b *breaker, f fault) {
-		b.ledger.hit(f.what)
-		b.may(b.postgres.Pause())
-		b.for_(f, func() { b.may(b.postgres.Resume()) })
-	},
+	"postgres restarted": func(b *breaker, f fault) { b.server(f, b.postgres.Stop, b.postgres.Start) },
+	"postgres crashed":   func(b *breaker, f fault) { b.server(f, b.postgres.Kill, b.postgres.Start) },
+	"postgres paused":    func(b *breaker, f fault) { b.server(f, b.postgres.Pause, b.postgres.Resume) },
 
 	"cut postgres":   func(b *breaker, f fault) { b.sql.cut(1+f.target%4, f.size) },
 	"cut redis":      func(b *breaker, f fault) { b.hints.cut(1+f.target%4, f.size) },
@@ -154,6 +143,20 @@ func (b *breaker) may(err error) {
 
 // for_ ends a fault after its time, at most four seconds: everything waits for these.
 func (b *breaker) for_(f fault, do func()) { b.after(min(f.length, 4*time.Second), do) }
+
+// server does something to Postgres that lasts, one thing at a time.
+func (b *breaker) server(f fault, begin, end func() error) {
+	if b.down {
+		return
+	}
+	b.down = true
+	b.ledger.hit(f.what)
+	b.may(begin())
+	b.for_(f, func() {
+		b.may(end())
+		b.down = false
+	})
+}
 
 func (b *breaker) front(f fault) *httpProxy { return b.fronts[f.target%len(b.fronts)] }
 
