@@ -35,6 +35,7 @@ const (
 	SandboxDeleted      Code = "SANDBOX_DELETED"
 	SandboxNotCreated   Code = "SANDBOX_NOT_CREATED"
 	DeadlineExceeded    Code = "DEADLINE_EXCEEDED"
+	PoisonJob           Code = "POISON_JOB"
 	JobCancelled        Code = "CANCELLED"
 	OutcomeIsUnknown    Code = "OUTCOME_UNKNOWN"
 )

@@ -143,6 +143,11 @@ var Codes = []CodeDoc{
 		DeadlineExceeded, "The run was ended at its deadline.", "It took longer than timeoutSeconds.", "Raise timeoutSeconds or ask for less.", true,
 	},
 	{
+		PoisonJob, "Five times in a row, whoever worked on the job died of it.",
+		"Its worker died within five seconds of taking it up, or its sandbox died under it, and nothing of its output was read in between.",
+		"Look at why workers or sandboxes die: memory, disk, the workers' logs. Submit again when that is put right.", false,
+	},
+	{
 		JobCancelled, "The job was cancelled.", "Somebody asked for it.", "Submit again if it is wanted after all.", true,
 	},
 	{

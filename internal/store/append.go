@@ -38,6 +38,9 @@ func (t *tx) append(ctx context.Context, a job.Attempt, b Batch) error {
 		if err := t.moveRun(ctx, b); err != nil {
 			return err
 		}
+		if err := t.proceed(ctx, h, b); err != nil {
+			return err
+		}
 		return t.addEvents(ctx, &h, b.Events...)
 	case h.lastSeq == b.AfterSeq+int64(len(b.Events)) && offset == b.To:
 		return nil // it was committed before, and the reply was lost

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"sandpiper/internal/job"
 )
@@ -17,6 +18,9 @@ import (
 //
 // A job that continues a conversation waits until all earlier jobs of it have ended, and runs where it was held; when it
 // is not there any more, the job ends here as failed (CONVERSATION_LOST).
+//
+// A takeover of a job under which too many have died ends it here as failed (POISON_JOB), or, when a run of it may be
+// going, gives it to be ended: Claimed.Poisoned.
 //
 // Without an ID in q.Fresh, a job that has no sandbox runs without one.
 //
@@ -59,7 +63,9 @@ func (t *tx) claim(ctx context.Context, q Claim) (Claimed, error) {
 	}
 	e := job.Event{Type: job.EventState, State: job.Running, Attempt: h.attempt + 1}
 	if q.TakeOver {
-		e.Reason, err = t.abandoned(ctx, h)
+		if e.Reason, err = t.abandoned(ctx, &h, q.Lease); err == nil {
+			err = t.mayEnd(ctx, &h)
+		}
 	} else {
 		err = t.enter(ctx, &h, q, j, g)
 	}
@@ -95,10 +101,10 @@ func (t *tx) whole(ctx context.Context, id, key string) (job.Job, head, gate, er
 	var g gate
 	var now int64
 	r, err := scanJob(beside{
-		t.row(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.run_after <= {now}, {now}, `+gateColumns+`
+		t.row(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.deaths, j.quiet_since, j.run_after <= {now}, {now}, `+gateColumns+`
 		FROM jobs j JOIN inputs i ON i.job_id = j.id LEFT JOIN results r ON r.job_id = j.id
 		LEFT JOIN lanes l ON l.key_id = $2 AND l.model = j.model WHERE j.id = $1 {lock j}`, id, key),
-		append([]any{&h.named, &h.continues, &h.due, &now}, g.dest()...),
+		append([]any{&h.named, &h.continues, &h.deaths, &h.quietSince, &h.due, &now}, g.dest()...),
 	})
 	if noRows(err) {
 		err = job.ErrNotFound
@@ -139,8 +145,8 @@ func (t *tx) take(ctx context.Context, h *head, j *job.Job, q Claim, e job.Event
 	if j.StartedAt.IsZero() {
 		j.StartedAt = h.now
 	}
-	err = t.advance(ctx, *h, st, `, state = 'running', attempt = attempt + 1, sandbox_id = $8, waiting_for = '', started_at = $9, model = $10`,
-		h.sandboxID, toMillis(j.StartedAt), j.Spec.Model)
+	err = t.advance(ctx, *h, st, `, state = 'running', attempt = attempt + 1, sandbox_id = $8, waiting_for = '', started_at = $9, model = $10,
+		deaths = $11, quiet_since = {now}`, h.sandboxID, toMillis(j.StartedAt), j.Spec.Model, h.deaths)
 	if err != nil {
 		return fmt.Errorf("take: %w", err)
 	}
@@ -161,13 +167,16 @@ func (t *tx) take(ctx context.Context, h *head, j *job.Job, q Claim, e job.Event
 	return nil
 }
 
-// abandoned is job.ErrNotClaimable unless the job is running and nobody's lease holds it. It says how that came.
-func (t *tx) abandoned(ctx context.Context, h head) (why string, err error) {
+// abandoned is job.ErrNotClaimable unless the job is running and nobody's lease holds it. It says how that came, and adds
+// to h.deaths when its worker died early. A lease that was given back or voided (expires_at 0, 1) is nobody's death. The
+// newest beat was a lease before the end of the lease: all workers of a fleet have leases of one length.
+func (t *tx) abandoned(ctx context.Context, h *head, lease time.Duration) (why string, err error) {
 	if h.state != job.Running {
 		return "", job.ErrNotClaimable
 	}
-	var held, released bool
-	err = t.row(ctx, `SELECT expires_at > {now}, expires_at = 0 FROM leases WHERE job_id = $1`, h.id).Scan(&held, &released)
+	var held, released, died bool
+	err = t.row(ctx, `SELECT expires_at > {now}, expires_at = 0, expires_at > 1 AND expires_at - $2 < $3 FROM leases WHERE job_id = $1`,
+		h.id, lease.Milliseconds(), h.quietSince+early.Milliseconds()).Scan(&held, &released, &died)
 	switch {
 	case err != nil && !noRows(err):
 		return "", err
@@ -175,6 +184,8 @@ func (t *tx) abandoned(ctx context.Context, h head) (why string, err error) {
 		return "", job.ErrNotClaimable
 	case released:
 		return "handed over", nil
+	case died && h.quietSince > 0:
+		h.deaths++
 	}
 	return "lease lapsed", nil
 }
@@ -267,6 +278,7 @@ func (t *tx) claimed(ctx context.Context, q Claim, j job.Job, h head, err error)
 	if err == nil && j.Attempt > 1 { // the first attempt has nothing before it
 		c.Run, err = t.newestRun(ctx, j.ID)
 	}
+	c.Poisoned = h.poisoned() && c.Run != nil && c.Run.Phase != job.Ended
 	return c, err
 }
 

@@ -24,9 +24,12 @@ type head struct {
 	number    int64
 	talk      string // its conversation
 	continues bool   // with an earlier job's conversation
+	deaths    int64  // of workers and sandboxes under it, since a byte of its run was read
 	due       bool
 	now       time.Time // the database's clock
 	probe     int64     // of its lease: the gen of the lane that it was let into; 0 = the lane was open
+
+	quietSince int64 // when it was claimed; 0: a byte was read since then
 }
 
 // head reads a job's head and keeps the row for this transaction.
@@ -34,9 +37,9 @@ func (t *tx) head(ctx context.Context, id string) (head, error) {
 	h := head{id: id}
 	var now int64
 	err := t.row(ctx, `SELECT tenant, user_id, batch_id, state, attempt, last_seq, ended_by, cancel_requested,
-		sandbox_id, sandbox_named, number, conversation_id, continues, run_after <= {now}, {now} FROM jobs WHERE id = $1 {lock}`, id).
+		sandbox_id, sandbox_named, number, conversation_id, continues, deaths, quiet_since, run_after <= {now}, {now} FROM jobs WHERE id = $1 {lock}`, id).
 		Scan(&h.tenant, &h.userID, &h.batchID, &h.state, &h.attempt, &h.lastSeq, &h.endedBy, &h.cancel,
-			&h.sandboxID, &h.named, &h.number, &h.talk, &h.continues, &h.due, &now)
+			&h.sandboxID, &h.named, &h.number, &h.talk, &h.continues, &h.deaths, &h.quietSince, &h.due, &now)
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, job.ErrNotFound
 	}

@@ -9,10 +9,12 @@ import (
 )
 
 // appendNow is all of append in one statement, when everything is as the writer thinks: the job's row moves on if the
-// attempt has it, then the run's, and then the events come in. It finds nothing when the job's row is not so, and no
+// attempt has it, then the run's, and then the events come in. More bytes of the run forget the deaths before. It finds nothing when the job's row is not so, and no
 // events when the run's is not.
 const appendNow = `WITH j AS (
-		UPDATE jobs SET last_seq = $3::bigint + $4, last_position = $5::bigint + $4 - 1
+		UPDATE jobs SET last_seq = $3::bigint + $4, last_position = $5::bigint + $4 - 1,
+			deaths = CASE WHEN $8::bigint > $7::bigint THEN 0 ELSE deaths END,
+			quiet_since = CASE WHEN $8::bigint > $7::bigint THEN 0 ELSE quiet_since END
 		WHERE id = $1 AND attempt = $2 AND state = 'running' AND last_seq = $3 AND last_position < $5
 		RETURNING id, tenant, user_id, batch_id, sandbox_id
 	), r AS (

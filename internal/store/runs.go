@@ -43,8 +43,7 @@ func (s *Store) Intend(ctx context.Context, a job.Attempt, r job.Run, events ...
 }
 
 func (t *tx) addRun(ctx context.Context, h head, r job.Run) error {
-	var open bool
-	err := t.row(ctx, `SELECT EXISTS (SELECT 1 FROM runs WHERE job_id = $1 AND phase <> 'ended')`, h.id).Scan(&open)
+	open, err := t.runOpen(ctx, h.id)
 	if err != nil {
 		return err
 	}
@@ -66,6 +65,12 @@ func (s *Store) Left(ctx context.Context, runID string) (time.Duration, error) {
 	var ms int64
 	err := s.reads.row(ctx, `SELECT deadline_at - {now} FROM runs WHERE id = $1`, runID).Scan(&ms)
 	return time.Duration(ms) * time.Millisecond, wrap(err, "ask what is left of run "+runID)
+}
+
+// runOpen says whether the job has a run that has not ended.
+func (t *tx) runOpen(ctx context.Context, jobID string) (open bool, err error) {
+	err = t.row(ctx, `SELECT EXISTS (SELECT 1 FROM runs WHERE job_id = $1 AND phase <> 'ended')`, jobID).Scan(&open)
+	return open, err
 }
 
 // MarkLaunched keeps that the launcher said that the command was started. A run that is further already stays there.

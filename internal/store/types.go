@@ -45,6 +45,9 @@ type Claimed struct {
 	Resume  string    // the session that a continuing job goes on with
 	Run     *job.Run  // the newest run of the job, perhaps of an earlier attempt; nil without one
 	Spent   job.Spend // what runs that are over had used: none, but where the job is tried again after it was paid
+
+	// Poisoned: too many have died under the job. Its run, which has not ended, is to be stopped, not to be gone on with.
+	Poisoned bool
 }
 
 // Beat says what a worker must know about the jobs that it holds.
@@ -71,4 +74,6 @@ type Requeue struct {
 	Spent      job.Spend     // what the run used, as its end was judged; empty keeps what was seen of it
 	Lane       job.LaneID    // whose fault it is that it goes back: it waits until the lane is open; zero = no lane's
 	NewSandbox bool          // give the sandbox up: it will be deleted, the next claim takes another, and Job.Moves counts it
+
+	SandboxDied bool // under the job: whether that happens too often in a row ends the job as poisoned
 }

@@ -83,6 +83,14 @@ func (a *attempt) ended(v claude.Verdict, exit int) decision {
 	return decision{outcome: a.priced(o, v)}
 }
 
+// poisoned is the end of a job under which too many have died. What its last run used is kept.
+func (a *attempt) poisoned(used []job.ModelUsage, exit int) decision {
+	return a.ended(claude.Verdict{
+		State: job.Failed, Code: job.PoisonJob, Usage: used,
+		Message: "Whoever worked on this job died of it, five times in a row. Its run was stopped.",
+	}, exit)
+}
+
 func (a *attempt) priced(o job.Outcome, v claude.Verdict) *job.Outcome {
 	spent := a.price(v.Usage)
 	o.Usage, o.CostUSD, o.PriceVersion = spent.Usage, spent.CostUSD, spent.Price
@@ -135,9 +143,13 @@ func (a *attempt) broken(err error) decision {
 	case errors.Is(err, daytona.ErrNotFound) && a.job.Spec.SandboxID != "":
 		return a.ended(claude.Verdict{State: job.Failed, Code: job.SandboxDeleted, Message: "the sandbox is gone from the platform"}, 0)
 	case errors.Is(err, daytona.ErrNotFound), errors.Is(err, daytona.ErrFailed):
-		return a.decide(claude.Verdict{
+		d := a.decide(claude.Verdict{
 			Class: claude.ClassNewSandbox, State: job.Failed, Code: job.SandboxBroken, Message: err.Error(), Retryable: true, Paid: claude.PaidNo,
 		}, 0)
+		if d.requeue != nil {
+			d.requeue.SandboxDied = true
+		}
+		return d
 	case daytona.Temporary(err), hiccup(err) && a.id.Number < mostHiccups:
 		wait := min(time.Duration(a.id.Number)*5*time.Second, time.Minute)
 		return decision{why: telemetry.PlatformAway, requeue: &store.Requeue{Delay: wait, Reason: away(err)}}

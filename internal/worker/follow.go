@@ -148,7 +148,10 @@ func (r *reader) stopped(ctx context.Context, cause error) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
-	if r.decoder.Judge(ending).Class != claude.ClassSucceeded {
+	if v := r.decoder.Judge(ending); v.Class != claude.ClassSucceeded {
+		if errors.Is(cause, errPoisoned) {
+			return r.a.poisoned(v.Usage, ending.Exit), nil
+		}
 		ending.Timeout, ending.Cancelled = errors.Is(cause, errDeadline), errors.Is(cause, errCancelled)
 	}
 	return r.verdict(ctx, ending)

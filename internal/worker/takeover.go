@@ -13,7 +13,8 @@ import (
 )
 
 // takeOver goes on where another attempt stopped. It looks into the sandbox before anything else: what is found
-// there decides, and a prompt that may have been launched is never launched again.
+// there decides, and a prompt that may have been launched is never launched again. A poisoned job is not gone on with:
+// its run is stopped, and what it has answered is taken.
 func (a *attempt) takeOver(ctx, final context.Context) (decision, error) {
 	a.run = *a.prior
 	a.log = a.log.With("runId", a.run.ID)
@@ -31,12 +32,18 @@ func (a *attempt) takeOver(ctx, final context.Context) (decision, error) {
 		if err := a.append(ctx, store.Batch{Events: []job.Event{a.state(adopted)}}); err != nil {
 			return decision{}, err
 		}
+		if a.poison {
+			return a.reader().stopped(final, errPoisoned)
+		}
 		left, err := a.left(ctx)
 		if err != nil {
 			return decision{}, err
 		}
 		return a.follow(ctx, final, left)
 	case run.NeverLaunched: // under the same run id: a launch of the old attempt that is still on its way meets its lock
+		if a.poison {
+			return a.poisoned(nil, 0), nil
+		}
 		prompt, _ := claude.Prompt(a.job.Spec.Input)
 		if err := a.start(ctx, prompt); err != nil {
 			return decision{}, err

@@ -43,6 +43,7 @@ var (
 	errDrain     = errors.New("this worker is going away")
 	errCancelled = errors.New("somebody asked to cancel the job")
 	errDeadline  = errors.New("the job's time is over")
+	errPoisoned  = errors.New("too many have died under the job")
 )
 
 // Options are a worker's habits. Zero values are good.

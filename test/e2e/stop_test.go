@@ -132,17 +132,26 @@ func TestTheRealCommandIsStoppedInTheMiddleOfATool(t *testing.T) {
 // children's, has the address of the house's model.
 func (h *house) nothingRuns(t *testing.T) {
 	t.Helper()
+	for _, left := range running(t, h.model.URL()) {
+		t.Errorf("left running: %s", left)
+	}
+}
+
+// running are the processes of prompts that ask the model at url.
+func running(t *testing.T, url string) (found []string) {
+	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range paths {
 		raw, _ := os.ReadFile(p) // a process may end meanwhile, and others' are not shown to us
-		if strings.Contains(string(raw), "ANTHROPIC_BASE_URL="+h.model.URL()) && !strings.Contains(string(raw), processVar+"=") {
+		if strings.Contains(string(raw), "ANTHROPIC_BASE_URL="+url) && !strings.Contains(string(raw), processVar+"=") {
 			line, _ := os.ReadFile(filepath.Join(filepath.Dir(p), "cmdline"))
-			t.Errorf("left running: %s %q", p, line)
+			found = append(found, fmt.Sprintf("%s %q", p, line))
 		}
 	}
+	return found
 }
 
 // processes are the command lines on this machine that match.
