@@ -17,7 +17,7 @@ override USER_ID := $(value USER_ID)
 
 .DEFAULT_GOAL := help
 layers := test-snapshot test-claude test-session test-api test-e2e
-.PHONY: help run long build test $(layers) check bench soak chaos fuzz stop clean
+.PHONY: help run long build test test-fleet $(layers) check bench soak chaos fuzz stop clean
 
 help: ## this list
 	@echo "Sandpiper runs Claude Code prompts as durable jobs in sandboxes."
@@ -37,6 +37,9 @@ build: ## the three commands, into bin/
 
 test: ## every test, race detector on, none skipped; installs what it needs
 	@scripts/test.sh
+
+test-fleet: ## the end-to-end suite again, unchanged, each house on Postgres, Redis, 2 api, 3 worker and a local Daytona
+	@scripts/test.sh -timeout 40m ./test/e2e -estate fleet
 
 test-snapshot: ## a sandbox from the snapshot, and what must be in it; against whatever is configured, like the next four
 test-claude: ## the claude command through the guide's pipe: models and formats

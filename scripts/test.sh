@@ -25,14 +25,5 @@ step "tests, with the race detector"
 go build -o bin/testsum ./scripts/testsum
 # vet has its own place (make check). Two packages at a time: many of these tests start processes, and time is part
 # of what they look at.
-run() { CGO_ENABLED=1 go test -race -count=1 -vet=off -p 2 -json "$@"; }
-if [ $# -gt 0 ]; then
-	run "$@" | bin/testsum
-else # the end-to-end suite twice: with everything embedded, and on Postgres, Redis and separate processes
-	{
-		code=0
-		run ./... || code=$?
-		run -timeout 40m ./test/e2e -estate fleet || code=$?
-		exit "$code"
-	} | bin/testsum
-fi
+[ $# -gt 0 ] || set -- ./...
+CGO_ENABLED=1 go test -race -count=1 -vet=off -p 2 -timeout 20m -json "$@" | bin/testsum
