@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,6 +23,7 @@ type breaker struct {
 	later  []undo
 	taken  []taken
 	down   bool // something is being done to Postgres
+	hung   bool // Redis is paused, and takes no command of ours either
 }
 
 // undo is what ends a fault that lasts.
@@ -88,12 +90,18 @@ var faults = map[string]func(*breaker, fault){
 	"SIGSTOP api":     func(b *breaker, f fault) { b.pause(b.apis, f) },
 	"SIGSTOP daytona": func(b *breaker, f fault) { b.pause([]*part{b.daytona}, f) },
 
-	"FLUSHALL":        func(b *breaker, f fault) { b.ledger.hit(f.what); b.redis.Flush(b.t) },
-	"redis restarted": func(b *breaker, f fault) { b.ledger.hit(f.what); b.redis.Restart(b.t) },
+	"FLUSHALL":        func(b *breaker, f fault) { b.wipe(f, b.redis.Flush) },
+	"redis restarted": func(b *breaker, f fault) { b.wipe(f, b.redis.Restart) },
 	"redis paused": func(b *breaker, f fault) {
-		b.ledger.hit(f.what)
-		b.redis.Pause(b.t)
-		b.for_(f, func() { b.redis.Resume(b.t) })
+		if b.hung {
+			return
+		}
+		b.wipe(f, b.redis.Pause)
+		b.hung = true
+		b.for_(f, func() {
+			b.redis.Resume(b.t)
+			b.hung = false
+		})
 	},
 	"postgres restarted": func(b *breaker, f fault) { b.server(f, b.postgres.Stop, b.postgres.Start) },
 	"postgres crashed":   func(b *breaker, f fault) { b.server(f, b.postgres.Kill, b.postgres.Start) },
@@ -143,6 +151,14 @@ func (b *breaker) may(err error) {
 
 // for_ ends a fault after its time, at most four seconds: everything waits for these.
 func (b *breaker) for_(f fault, do func()) { b.after(min(f.length, 4*time.Second), do) }
+
+// wipe does something to Redis, unless it hangs.
+func (b *breaker) wipe(f fault, do func(testing.TB)) {
+	if !b.hung {
+		b.ledger.hit(f.what)
+		do(b.t)
+	}
+}
 
 // server does something to Postgres that lasts, one thing at a time.
 func (b *breaker) server(f fault, begin, end func() error) {
