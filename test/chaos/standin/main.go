@@ -24,7 +24,7 @@ type order struct {
 	Job     string `json:"job"`     // how the record calls it
 	Millis  int    `json:"millis"`  // how long the answer takes
 	Words   int    `json:"words"`   // of the answer
-	Retries int    `json:"retries"` // repetitions of the request that are told of
+	Retries int    `json:"retries"` // repetitions of the request that are told of: a 529 would close the lane of all others
 	Free    int    `json:"free"`    // so many launches fail before they have asked anything
 	Key     bool   `json:"key"`     // the answer holds the API key
 }
@@ -90,7 +90,7 @@ func answer(o order, session string, r *record) {
 	pause := time.Duration(o.Millis) * time.Millisecond / time.Duration(o.Retries+len(said))
 	for i := range o.Retries {
 		wait(pause)
-		say(`{"type":"system","subtype":"api_retry","attempt":%d,"max_retries":%d,"retry_delay_ms":1,"error_status":529,"error":"overloaded","session_id":%q}`,
+		say(`{"type":"system","subtype":"api_retry","attempt":%d,"max_retries":%d,"retry_delay_ms":1,"error_status":500,"error":"server_error","session_id":%q}`,
 			i+1, o.Retries, session)
 	}
 	message := `"message":{"id":"msg_` + r.told.Run + `","model":"` + model + `"`
