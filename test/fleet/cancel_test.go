@@ -45,7 +45,9 @@ func TestACancelIsBelieved(t *testing.T) {
 			}
 			if p != nil {
 				await(t, p.gone)
-				if len(j.Outcome.Usage) == 0 || j.Outcome.Usage[0].OutputTokens == 0 {
+				// Where nobody has read a line yet, the command may be ended before it has written one.
+				unread := tc.point == "MarkLaunched" || tc.point == "follow"
+				if !unread && (len(j.Outcome.Usage) == 0 || j.Outcome.Usage[0].OutputTokens == 0) {
 					t.Errorf("used: %+v, want what the command had used", j.Outcome.Usage)
 				}
 			}
