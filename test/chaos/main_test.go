@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// How long and how hard. The defaults are the short form, which is one of the tests.
+// How long and how hard. The defaults are a short form; make chaos names its own, and make test runs neither.
 var (
 	seed     = flag.Uint64("seed", 0, "from which the jobs and the faults come; 0 takes one from the clock")
 	minutes  = flag.Float64("minutes", 0.75, "how long things are broken")
