@@ -5,23 +5,29 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// harmless are the steps that a program of the version before does not notice: it finds everything that it names, and what
+// harmless are the statements that an older program does not notice: it finds everything that it names, and what
 // it inserts is whole without what it does not know.
 var harmless = []*regexp.Regexp{
 	regexp.MustCompile(`^CREATE TABLE `),
-	regexp.MustCompile(`^CREATE INDEX `), // a unique one could refuse what the program before writes
+	regexp.MustCompile(`^CREATE INDEX `), // a unique one could refuse what an older program writes
 	regexp.MustCompile(`^DROP INDEX `),
 	regexp.MustCompile(`^ALTER TABLE \w+ ADD COLUMN \w+ .*(DEFAULT |NULL$)`),
 }
 
 var comment = regexp.MustCompile(`--[^\n]*`)
 
-// steps are the statements of a migration, each on one line.
-func steps(text string) (all []string) {
+// floor is the statement by which a migration says which programs can no longer work with the schema: those that do not
+// know this version. They refuse to start on it, and say so.
+var floor = regexp.MustCompile(`^INSERT INTO settings \(name, value\) VALUES \('schema_floor', '(\d+)'\) ` +
+	`ON CONFLICT \(name\) DO UPDATE SET value = excluded\.value$`)
+
+// statements are those of a migration, each on one line.
+func statements(text string) (all []string) {
 	for _, s := range strings.Split(comment.ReplaceAllString(text, ""), ";") {
 		if s = strings.Join(strings.Fields(s), " "); s != "" {
 			all = append(all, s)
@@ -30,15 +36,39 @@ func steps(text string) (all []string) {
 	return all
 }
 
-// isHarmless reports whether the program before can go on beside a step. NOT NULL without a default breaks its inserts.
-func isHarmless(step string) bool {
-	return slices.ContainsFunc(harmless, func(r *regexp.Regexp) bool { return r.MatchString(step) }) &&
-		!strings.HasSuffix(step, "NOT NULL")
+// isHarmless reports whether an older program can go on beside a statement. NOT NULL without a default breaks its inserts.
+func isHarmless(statement string) bool {
+	return slices.ContainsFunc(harmless, func(r *regexp.Regexp) bool { return r.MatchString(statement) }) &&
+		!strings.HasSuffix(statement, "NOT NULL")
 }
 
-// TestAMigrationLeavesWhatTheProgramBeforeItNeeds: a new version is rolled out beside the old one, on the new schema
-// (docs/processes.md). The first migration has no program before it.
-func TestAMigrationLeavesWhatTheProgramBeforeItNeeds(t *testing.T) {
+// judge says what is wrong with a migration, and which floor holds after it. before held until then.
+func judge(version, before int, text string) (after int, faults []string) {
+	after = before
+	var harm []string
+	for _, s := range statements(text) {
+		if raised := floor.FindStringSubmatch(s); raised != nil {
+			after, _ = strconv.Atoi(raised[1]) // the expression lets digits through only
+		} else if !isHarmless(s) {
+			harm = append(harm, s)
+		}
+	}
+	if after < before || after > version {
+		faults = append(faults, "the floor is to be "+strconv.Itoa(after)+": it never falls, and nothing is newer than this version")
+	}
+	if after > before {
+		return after, faults
+	}
+	for _, s := range harm {
+		faults = append(faults, "may older programs go on beside "+strconv.Quote(s)+"? If not, raise schema_floor")
+	}
+	return after, faults
+}
+
+// TestAMigrationLeavesWhatOlderProgramsNeed, or says which of them can go on: a new version is rolled out beside an old one,
+// on the new schema (docs/processes.md). The first migration has no program before it.
+func TestAMigrationLeavesWhatOlderProgramsNeed(t *testing.T) {
+	floors := map[string]int{}
 	for _, engine := range []struct {
 		dir   string
 		files embed.FS
@@ -47,17 +77,45 @@ func TestAMigrationLeavesWhatTheProgramBeforeItNeeds(t *testing.T) {
 		if err != nil || len(found) < 3 {
 			t.Fatalf("%v, %v", found, err)
 		}
-		for _, name := range found[1:] {
+		for i, name := range found[1:] {
 			text, err := fs.ReadFile(engine.files, name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, step := range steps(string(text)) {
-				if !isHarmless(step) {
-					t.Errorf("%s: may the program before this version go on beside %q?", name, step)
-				}
+			after, faults := judge(i+2, floors[engine.dir], string(text))
+			for _, f := range faults {
+				t.Errorf("%s: %s", name, f)
 			}
+			floors[engine.dir] = after
 		}
+	}
+	if floors["sqlite"] != floors["postgres"] {
+		t.Errorf("the engines' floors differ: %v", floors)
+	}
+}
+
+func TestWhatIsWrongWithAMigration(t *testing.T) {
+	const raise = "\nINSERT INTO settings (name, value) VALUES ('schema_floor', '%')\n  ON CONFLICT (name) DO UPDATE SET value = excluded.value;"
+	for name, tc := range map[string]struct {
+		text   string
+		after  int
+		faults int
+	}{
+		"an addition":                      {"CREATE TABLE a (b TEXT); -- DROP TABLE jobs;", 5, 0},
+		"a break":                          {"DROP TABLE jobs;", 5, 1},
+		"two breaks":                       {"DROP TABLE jobs;\nALTER TABLE runs RENAME COLUMN a TO b;", 5, 2},
+		"a break with its floor":           {"DROP TABLE jobs;" + strings.Replace(raise, "%", "7", 1), 7, 0},
+		"a break with the floor before it": {"DROP TABLE jobs;" + strings.Replace(raise, "%", "5", 1), 5, 1},
+		"a floor that falls":               {"CREATE TABLE a (b TEXT);" + strings.Replace(raise, "%", "4", 1), 4, 1},
+		"a floor that nobody reaches yet":  {"DROP TABLE jobs;" + strings.Replace(raise, "%", "9", 1), 9, 1},
+		"a floor written in another way":   {"UPDATE settings SET value = '7' WHERE name = 'schema_floor';", 5, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			after, faults := judge(8, 5, tc.text)
+			if after != tc.after || len(faults) != tc.faults {
+				t.Errorf("floor %d, faults %q; want %d and %d", after, faults, tc.after, tc.faults)
+			}
+		})
 	}
 }
 

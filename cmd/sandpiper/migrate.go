@@ -24,9 +24,9 @@ func migrateCommand() *cobra.Command {
 		Short: "Bring the schema of a Postgres up to date, or say what it lacks",
 		Long: `Bring the schema of the Postgres at DATABASE_URL up to date, or say what it lacks.
 
-api and worker refuse to start on a schema that is older than they are; run sandpiper migrate up before them. A schema
-that is one version newer is fine for them, so that the order of a deployment is: migrate up with the new program, while
-the old ones work on; then replace them one by one. sandpiper up migrates by itself.`,
+api and worker refuse to start on a schema that is older than they are; run sandpiper migrate up before them. A newer
+schema is fine for them, unless a step of it took away what they need, so that the order of a deployment is: migrate up
+with the new program, while the old ones work on; then replace them one by one. sandpiper up migrates by itself.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

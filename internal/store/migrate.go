@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
@@ -19,6 +20,9 @@ import (
 // ErrSchemaOld says that the database's schema is older than this program needs.
 var ErrSchemaOld = errors.New("the schema of the database is older than this program: run `sandpiper migrate up`")
 
+// ErrSchemaNew says that a step of the database's schema took away what this program needs.
+var ErrSchemaNew = errors.New("the schema of the database is too new for this program, and does not go back: start a newer version")
+
 // Migration is one step of the schema.
 type Migration struct {
 	Version int64     `json:"version"`
@@ -27,16 +31,16 @@ type Migration struct {
 }
 
 // Migrate brings the schema of the Postgres at url up to date, and says from which version to which. Several at once do
-// it once. A schema that is newer than this program is left alone.
+// it once. A schema that is newer than this program is left alone; one that it cannot work with is ErrSchemaNew.
 func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to int64, err error) {
-	err = withSchema(ctx, url, func(p *goose.Provider) error {
-		if from, _, err = p.GetVersions(ctx); err != nil {
+	err = withSchema(ctx, url, func(s schema) error {
+		if from, _, err = s.GetVersions(ctx); err != nil {
 			return fmt.Errorf("read schema version: %w", err)
 		}
-		if err := bringUp(ctx, func() (*goose.Provider, error) { return p, nil }, true, log); err != nil {
+		if err := s.bringUp(ctx, true, log); err != nil {
 			return err
 		}
-		to, _, err = p.GetVersions(ctx)
+		to, _, err = s.GetVersions(ctx)
 		return err
 	})
 	return from, to, wrap(err, "migrate the database")
@@ -44,8 +48,8 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to int64,
 
 // SchemaStatus lists the steps of the schema that this program knows, and which of them the Postgres at url has.
 func SchemaStatus(ctx context.Context, url string) (steps []Migration, err error) {
-	err = withSchema(ctx, url, func(p *goose.Provider) error {
-		all, err := p.Status(ctx)
+	err = withSchema(ctx, url, func(s schema) error {
+		all, err := s.Status(ctx)
 		for _, s := range all {
 			steps = append(steps, Migration{s.Source.Version, s.Source.Path, s.AppliedAt})
 		}
@@ -55,77 +59,104 @@ func SchemaStatus(ctx context.Context, url string) (steps []Migration, err error
 }
 
 func upPostgres(ctx context.Context, url string, o Options) error {
-	return withSchema(ctx, url, func(p *goose.Provider) error {
-		return bringUp(ctx, func() (*goose.Provider, error) { return p, nil }, o.Migrate, o.Log)
-	})
+	return withSchema(ctx, url, func(s schema) error { return s.bringUp(ctx, o.Migrate, o.Log) })
 }
 
-// withSchema looks at the schema over a connection of its own.
-func withSchema(ctx context.Context, url string, do func(*goose.Provider) error) error {
+// withSchema looks at the schema of a Postgres over a connection of its own.
+func withSchema(ctx context.Context, url string, do func(schema) error) error {
+	files, err := fs.Sub(migrations.Postgres, "postgres")
+	if err != nil {
+		return err
+	}
+	return withSteps(ctx, url, files, do)
+}
+
+// withSteps is withSchema, with other steps than this program's.
+func withSteps(ctx context.Context, url string, files fs.FS, do func(schema) error) error {
 	c, err := postgresConfig(url, 1, map[string]string{"statement_timeout": "0", "lock_timeout": "0"})
 	if err != nil {
 		return err
 	}
 	db := stdlib.OpenDB(*c.ConnConfig)
 	defer db.Close()
-	p, err := postgresSchema(db)()
+	once, err := lock.NewPostgresSessionLocker()
 	if err != nil {
 		return err
 	}
-	return do(p)
+	s, err := newSchema(goose.DialectPostgres, db, files, goose.WithSessionLocker(once))
+	if err != nil {
+		return err
+	}
+	return do(s)
 }
 
-// schema makes the steps of one engine, over one connection.
-type schema func() (*goose.Provider, error)
-
-func sqliteSchema(db *sql.DB) schema {
-	return func() (*goose.Provider, error) {
-		files, err := fs.Sub(migrations.SQLite, "sqlite")
-		if err != nil {
-			return nil, err
-		}
-		return goose.NewProvider(goose.DialectSQLite3, db, files)
+// sqliteSchema is that of an open file.
+func sqliteSchema(db *sql.DB) (schema, error) {
+	files, err := fs.Sub(migrations.SQLite, "sqlite")
+	if err != nil {
+		return schema{}, err
 	}
+	return newSchema(goose.DialectSQLite3, db, files)
 }
 
-func postgresSchema(db *sql.DB) schema {
-	return func() (*goose.Provider, error) {
-		files, err := fs.Sub(migrations.Postgres, "postgres")
-		if err != nil {
-			return nil, err
-		}
-		once, err := lock.NewPostgresSessionLocker()
-		if err != nil {
-			return nil, err
-		}
-		return goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(once))
+// schema is that of one database, and the steps that a program knows of it.
+type schema struct {
+	*goose.Provider
+	db *sql.DB
+}
+
+func newSchema(engine goose.Dialect, db *sql.DB, files fs.FS, more ...goose.ProviderOption) (schema, error) {
+	steps, err := goose.NewProvider(engine, db, files, more...)
+	if err != nil {
+		return schema{}, fmt.Errorf("read migrations: %w", err)
 	}
+	return schema{steps, db}, nil
 }
 
 // bringUp brings the schema up to date, or where it may not, says that it is old.
 //
-// A schema that is one step newer than this program is fine: every step leaves what the version before it needs, so that
-// a new version can be rolled out beside an old one. More is an error, because the program could break what it does not
-// know.
-func bringUp(ctx context.Context, steps schema, migrate bool, log *slog.Logger) error {
-	p, err := steps()
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	have, want, err := p.GetVersions(ctx)
+// A schema that is newer than this program is fine, however many steps, unless one of them says otherwise: see floor.
+func (s schema) bringUp(ctx context.Context, migrate bool, log *slog.Logger) error {
+	have, want, err := s.GetVersions(ctx)
 	switch {
 	case err != nil:
 		return fmt.Errorf("read schema version: %w", err)
-	case have > want+1:
-		return fmt.Errorf("the schema has version %d and this program knows %d: use a newer program", have, want)
-	case have >= want:
+	case have > want:
+		return s.admits(ctx, have, want)
+	case have == want:
 		return nil
 	case !migrate:
 		return fmt.Errorf("%w (it has version %d, and %d is needed)", ErrSchemaOld, have, want)
 	}
-	if _, err := p.Up(ctx); err != nil {
+	if _, err := s.Up(ctx); err != nil {
 		return fmt.Errorf("migrate from version %d: %w", have, err)
 	}
 	log.InfoContext(ctx, "schema migrated", "from", have, "to", want)
 	return nil
+}
+
+// admits says whether a newer schema still has what a program needs that knows its steps up to want.
+func (s schema) admits(ctx context.Context, have, want int64) error {
+	floor, err := s.floor(ctx)
+	if err != nil || floor <= want {
+		return err
+	}
+	return fmt.Errorf("%w (the schema has version %d, for programs that know version %d or a later one; this one knows %d)",
+		ErrSchemaNew, have, floor, want)
+}
+
+// floor is the oldest step that a program must know to work with this schema; 0 means that every program can. A step that
+// takes away, renames or narrows what older programs use raises it, in the setting schema_floor, in its own transaction.
+// Older programs read it after the version, so that they never see the step without its floor.
+func (s schema) floor(ctx context.Context) (int64, error) {
+	var value string
+	err := s.db.QueryRowContext(ctx, `SELECT value FROM settings WHERE name = 'schema_floor'`).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the schema's floor: %w", err)
+	}
+	floor, err := strconv.ParseInt(value, 10, 64)
+	return floor, wrap(err, "read the schema's floor")
 }

@@ -2,30 +2,90 @@ package store
 
 import (
 	"context"
-	"path/filepath"
+	"database/sql"
+	"fmt"
+	"io/fs"
 	"strings"
-	"testing"
+	"testing/fstest"
+
+	"github.com/pressly/goose/v3"
+
+	"sandpiper/migrations"
 )
 
-func TestANewerSchemaIsRefused(t *testing.T) {
-	url := "sqlite:" + filepath.Join(t.TempDir(), "a.db")
-	s, err := Open(t.Context(), url, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = s.write(t.Context(), nil, func(ctx context.Context, t *tx) error {
-		return t.must(ctx, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)`)
+// Later brings the schema of a database to where a later program has brought it: our steps, and then these. It is for
+// tests.
+func Later(ctx context.Context, url string, steps ...string) error {
+	return withOther(ctx, url, func(files fstest.MapFS, newest int64) {
+		for i, step := range steps {
+			files[fmt.Sprintf("%05d_later.sql", newest+int64(i)+1)] = &fstest.MapFile{Data: []byte("-- +goose Up\n" + step)}
+		}
+	}, func(s schema, _ int64) error {
+		_, err := s.Up(ctx)
+		return err
 	})
+}
+
+// Earlier makes the schema of an empty database that a program has that knows n steps less.
+func Earlier(ctx context.Context, url string, n int64) error {
+	return withOther(ctx, url, func(fstest.MapFS, int64) {}, func(s schema, newest int64) error {
+		_, err := s.UpTo(ctx, newest-n)
+		return err
+	})
+}
+
+// Newest is the newest step of the schema that this program knows.
+func Newest() int64 {
+	_, newest, err := known("sqlite:")
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
+	return newest
+}
+
+// known are a copy of our steps for the engine of url, and the number of the last one.
+func known(url string) (files fstest.MapFS, newest int64, err error) {
+	var from fs.FS = migrations.Postgres
+	dir := "postgres"
+	if strings.HasPrefix(url, "sqlite:") {
+		from, dir = migrations.SQLite, "sqlite"
 	}
-	if s, err := Open(t.Context(), url, Options{}); err == nil || !strings.Contains(err.Error(), "version 999") {
-		t.Errorf("Open: %v, want it to name the version", err)
-		if err == nil {
-			_ = s.Close()
+	files = fstest.MapFS{}
+	entries, err := fs.ReadDir(from, dir)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, e := range entries {
+		text, err := fs.ReadFile(from, dir+"/"+e.Name())
+		if err != nil {
+			return nil, 0, err
+		}
+		files[e.Name()] = &fstest.MapFile{Data: text}
+		if newest, err = goose.NumericComponent(e.Name()); err != nil {
+			return nil, 0, err
 		}
 	}
+	return files, newest, nil
+}
+
+func withOther(ctx context.Context, url string, change func(fstest.MapFS, int64), do func(schema, int64) error) error {
+	files, newest, err := known(url)
+	if err != nil {
+		return err
+	}
+	change(files, newest)
+	path, file := strings.CutPrefix(url, "sqlite:")
+	if !file {
+		return withSteps(ctx, url, files, func(s schema) error { return do(s, newest) })
+	}
+	db, err := sql.Open("sqlite", sqliteDSN(path, writerPragmas))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	s, err := newSchema(goose.DialectSQLite3, db, files)
+	if err != nil {
+		return err
+	}
+	return do(s, newest)
 }

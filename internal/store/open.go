@@ -46,7 +46,8 @@ var ErrLocked = errors.New("the database is in use")
 //
 // "sqlite:PATH" is a file, made when absent, locked for this process until Close (ErrLocked names the process that has
 // it) and brought up to date. "postgres://…" is a server that any number of processes share; unless o.Migrate says so,
-// its schema is left alone, and one that is older than this program knows is ErrSchemaOld. Errors of a server that is
+// its schema is left alone, and one that is older than this program knows is ErrSchemaOld. A newer one is fine, unless
+// it lacks what this program needs: ErrSchemaNew. Errors of a server that is
 // away are Away.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s := &Store{}
@@ -92,7 +93,11 @@ func (s *Store) openSQLite(ctx context.Context, path string, o Options) error {
 		return err
 	}
 	db.SetMaxOpenConns(1)
-	if err := bringUp(ctx, sqliteSchema(db), true, o.Log); err != nil {
+	steps, err := sqliteSchema(db)
+	if err == nil {
+		err = steps.bringUp(ctx, true, o.Log)
+	}
+	if err != nil {
 		return errors.Join(err, db.Close())
 	}
 	engine, err := newSQLiteEngine(ctx, db)

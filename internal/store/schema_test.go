@@ -3,7 +3,10 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -13,65 +16,71 @@ import (
 	"sandpiper/internal/store/storetest"
 )
 
-// aStepAhead makes of a database what a later program has made of it: n more steps of the schema, that leave what is
-// there.
-func aStepAhead(ctx context.Context, url string, n int) error {
-	for range n {
-		err := pgtest.Exec(ctx, url, `
-			ALTER TABLE jobs ADD COLUMN IF NOT EXISTS of_the_next_version TEXT NOT NULL DEFAULT '';
-			CREATE TABLE IF NOT EXISTS of_the_next_version (job_id TEXT PRIMARY KEY);
-			INSERT INTO goose_db_version (version_id, is_applied) SELECT MAX(version_id) + 1, TRUE FROM goose_db_version`)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// Steps that later programs may make. The first two leave what is there; the last takes something away, and says in its
+// floor who can do without it.
+const (
+	anAddition = `ALTER TABLE jobs ADD COLUMN of_the_next_version TEXT NOT NULL DEFAULT '';`
+	another    = `CREATE TABLE of_the_version_after_it (job_id TEXT PRIMARY KEY);`
+	aBreak     = `DROP INDEX jobs_kept;
+		INSERT INTO settings (name, value) VALUES ('schema_floor', '%d') ON CONFLICT (name) DO UPDATE SET value = excluded.value;`
+)
+
+// engines make an empty database.
+var engines = map[string]func(t testing.TB) (url string){
+	"sqlite":   func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "sandpiper.db") },
+	"postgres": func(t testing.TB) string { return pgtest.URL(t) },
 }
 
+// TestWhichSchemaIsTaken: an older schema is brought up to date, or the command that does it is named; a newer one is taken
+// however many steps it is ahead, unless its floor is.
 func TestWhichSchemaIsTaken(t *testing.T) {
+	ours := store.Newest()
+	earlier := func(n int64) func(context.Context, string) error {
+		return func(ctx context.Context, url string) error { return store.Earlier(ctx, url, n) }
+	}
+	later := func(steps ...string) func(context.Context, string) error {
+		return func(ctx context.Context, url string) error { return store.Later(ctx, url, steps...) }
+	}
 	for name, tc := range map[string]struct {
 		prepare func(ctx context.Context, url string) error
-		migrate bool
-		taken   bool
-		old     bool // the error says so
+		left    error  // when it is not to be migrated
+		migrate error  // when it is
+		says    string // the error
 	}{
-		"none":                     {func(context.Context, string) error { return nil }, false, false, true},
-		"none, and it is made":     {func(context.Context, string) error { return nil }, true, true, false},
-		"an older one":             {anOlder, false, false, true},
-		"its own":                  {migrate, false, true, false},
-		"one step newer":           {ahead(1), false, true, false},
-		"one step newer, migrated": {ahead(1), true, true, false},
-		"two steps newer":          {ahead(2), false, false, false},
-		"two newer, migrated":      {ahead(2), true, false, false},
+		"none":                                {func(context.Context, string) error { return nil }, store.ErrSchemaOld, nil, "sandpiper migrate up"},
+		"the one before":                      {earlier(1), store.ErrSchemaOld, nil, "sandpiper migrate up"},
+		"its own":                             {earlier(0), nil, nil, ""},
+		"a step newer":                        {later(anAddition), nil, nil, ""},
+		"two steps newer":                     {later(anAddition, another), nil, nil, ""},
+		"a break that this one can live with": {later(anAddition, fmt.Sprintf(aBreak, ours)), nil, nil, ""},
+		"a break behind an addition": {
+			later(anAddition, fmt.Sprintf(aBreak, ours+1)), store.ErrSchemaNew, store.ErrSchemaNew, fmt.Sprintf("version %d or a later one", ours+1),
+		},
+		"a break, and an addition behind it": {
+			later(fmt.Sprintf(aBreak, ours+1), anAddition), store.ErrSchemaNew, store.ErrSchemaNew, "start a newer version",
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			url := pgtest.URL(t)
-			must(t, tc.prepare(t.Context(), url))
-			s, err := store.Open(t.Context(), url, store.Options{Migrate: tc.migrate, Log: quiet})
-			if (err == nil) != tc.taken || errors.Is(err, store.ErrSchemaOld) != tc.old {
-				t.Errorf("Open: %v; want it taken: %v, called old: %v", err, tc.taken, tc.old)
-			}
-			if err == nil {
-				must(t, s.Close())
-			}
-		})
+		for engine, database := range engines {
+			t.Run(engine+"/"+name, func(t *testing.T) {
+				url := database(t)
+				must(t, tc.prepare(t.Context(), url))
+				if engine == "postgres" { // a file is always brought up to date
+					wantOpen(t, url, false, tc.left, tc.says)
+				}
+				wantOpen(t, url, true, tc.migrate, tc.says)
+			})
+		}
 	}
 }
 
-func migrate(ctx context.Context, url string) error {
-	_, _, err := store.Migrate(ctx, url, quiet)
-	return err
-}
-
-// anOlder is a schema whose newest step was not yet made.
-func anOlder(ctx context.Context, url string) error {
-	return errors.Join(migrate(ctx, url), pgtest.Exec(ctx, url, `DELETE FROM goose_db_version
-		WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)`))
-}
-
-func ahead(n int) func(context.Context, string) error {
-	return func(ctx context.Context, url string) error {
-		return errors.Join(migrate(ctx, url), aStepAhead(ctx, url, n))
+func wantOpen(t *testing.T, url string, migrate bool, want error, says string) {
+	t.Helper()
+	s, err := store.Open(t.Context(), url, store.Options{Migrate: migrate, Log: quiet})
+	if !errors.Is(err, want) || err != nil && !strings.Contains(err.Error(), says) {
+		t.Errorf("Open, migrating %v: %v, want %v that says %q", migrate, err, want, says)
+	}
+	if err == nil {
+		must(t, s.Close())
 	}
 }
 
@@ -97,14 +106,18 @@ func TestManyProcessesMigrateOnce(t *testing.T) {
 	storetest.Finished(t, storetest.Open(t, url))
 }
 
-// TestThisVersionWorksBesideTheNext runs the heart of the suite in a schema that is one step newer than this program, as
-// it is while a new version is rolled out, or rolled back.
-func TestThisVersionWorksBesideTheNext(t *testing.T) {
-	storetest.RunCore(t, storetest.Fixture{New: func(t testing.TB) *store.Store {
-		url := postgres(t)
-		must(t, aStepAhead(t.Context(), url, 1))
-		return storetest.Open(t, url)
-	}})
+// TestThisVersionWorksBesideLaterOnes runs the heart of the suite in a schema that is two steps newer than this program,
+// as it is while a release that has two is rolled out, or rolled back.
+func TestThisVersionWorksBesideLaterOnes(t *testing.T) {
+	for engine, database := range engines {
+		t.Run(engine, func(t *testing.T) {
+			storetest.RunCore(t, storetest.Fixture{New: func(t testing.TB) *store.Store {
+				url := database(t)
+				must(t, store.Later(t.Context(), url, anAddition, another))
+				return storetest.Open(t, url)
+			}})
+		})
+	}
 }
 
 // TestARestoredDatabaseGoesOnAbove takes a database to another server by a dump. That server counts its transactions from
