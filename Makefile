@@ -12,12 +12,13 @@ SEED ?= 0
 MINUTES ?= 10
 JOBS ?= 2000
 REAL ?= 100
+ROLLING ?= 400
 override INPUT := $(value INPUT)
 override USER_ID := $(value USER_ID)
 
 .DEFAULT_GOAL := help
 layers := test-snapshot test-claude test-session test-api test-e2e
-.PHONY: help run long build test test-fleet $(layers) check bench soak chaos fuzz stop clean
+.PHONY: help run long build test test-fleet $(layers) check bench soak chaos rolling fuzz stop clean
 
 help: ## this list
 	@echo "Sandpiper runs Claude Code prompts as durable jobs in sandboxes."
@@ -70,6 +71,10 @@ chaos: ## break a fleet for MINUTES (10) under JOBS (2000), and REAL (100) with 
 	@rm -f bin/chaos.txt
 	@scripts/test.sh -timeout 0 -run 'TestChaos' ./test/chaos -args -seed $(SEED) -minutes $(MINUTES) -jobs $(JOBS) -real $(REAL) -report $(CURDIR)/bin/chaos.txt; \
 		status=$$?; cat bin/chaos.txt; exit $$status
+
+rolling: ## replace a fleet of the programs of FROM=<commit> by these, one by one, under ROLLING (400) jobs; SEED=… plans again
+	@[ -n "$(FROM)" ] || { echo "which commit? make rolling FROM=HEAD~50"; exit 2; }
+	@scripts/rolling.sh "$(FROM)" $(ROLLING) $(SEED)
 
 fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh

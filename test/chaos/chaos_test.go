@@ -35,6 +35,15 @@ func TestChaos(t *testing.T) {
 
 // chaos runs tasks on a fleet while it is being broken, and gives the damage.
 func (f *fleet) chaos(r witness, model string, tasks []*task, over time.Duration) []damage {
+	return f.under(r, model, tasks, func(ctx context.Context, b *breaker) {
+		if !*calm {
+			b.run(ctx, plan(*seed, over))
+		}
+	})
+}
+
+// under runs tasks on a fleet while something is done to it, and gives the damage.
+func (f *fleet) under(r witness, model string, tasks []*task, meanwhile func(context.Context, *breaker)) []damage {
 	t := f.t
 	goroutines := map[string]int{"api": goroutinesOf(f.apis[0]), "worker": goroutinesOf(f.workers[0])}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -60,9 +69,7 @@ func (f *fleet) chaos(r witness, model string, tasks []*task, over time.Duration
 	}
 	defer hinter.Close()
 	b := &breaker{fleet: f, hinter: hinter}
-	if !*calm {
-		b.run(ctx, plan(*seed, over))
-	}
+	meanwhile(ctx, b)
 	done, took := f.finished(), time.Since(began)
 	f.heal()
 	f.ready()

@@ -12,6 +12,9 @@
 //	make chaos                         # ten minutes, 2,000 jobs, and 100 more with the real command
 //	make chaos SEED=7 MINUTES=3 JOBS=600
 //
+// TestRollingStart uses the same fleet, jobs and checks for a deployment instead: nothing is broken in it, but every program is
+// replaced by this tree's. make rolling FROM=<commit> begins with the programs of an older commit.
+//
 // A run prints its seed. From it come the jobs, what is broken, when and for how long. Not from it come: which of several
 // connections is hit, which request it is that meets a fault that lies in wait for one, and how far each process is when
 // it is hit, since all of that depends on how the machine shares its time. A seed gives the same plan, not the same run.
