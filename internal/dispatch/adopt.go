@@ -25,14 +25,13 @@ func (s *Sweeper) takeOver(ctx context.Context) (int, error) {
 	return s.share(ids), nil
 }
 
-// part of its free slots is what a worker fills in one turn with the jobs of another. All workers look at the same
+// part of its free places is what a worker fills in one turn with the jobs of another. All workers look at the same
 // moment, when they are told that one goes: so each gets as much as it has room for, and none gets all.
 const part = 8
 
 // share offers a part of the jobs, in no order, so that workers that look at the same time rarely choose the same.
 func (s *Sweeper) share(ids []string) int {
-	used, total := s.worker.Slots()
-	free := total - used
+	free := s.worker.Room()
 	most := min(len(ids), max(1, (free+part-1)/part))
 	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	s.more = len(ids) > most && free > most

@@ -137,7 +137,7 @@ func (c *crew) Offer(id string, takeOver bool) bool {
 	}
 }
 
-func (c *crew) Slots() (used, total int) { return len(c.slots), cap(c.slots) }
+func (c *crew) Room() int { return cap(c.slots) - len(c.slots) }
 
 func (c *crew) work(ctx context.Context, id string, takeOver bool) {
 	defer func() { <-c.slots }()

@@ -115,7 +115,7 @@ func (q *wire) Push(_ context.Context, h job.Hint) error {
 
 func (q *wire) Depth(context.Context) (int, error) { return q.depth, q.err }
 
-// hands stands for a worker with free slots.
+// hands stands for a worker with free places.
 type hands struct {
 	free  int
 	taken []string
@@ -133,7 +133,7 @@ func (w *hands) Offer(id string, takeOver bool) bool {
 	return true
 }
 
-func (w *hands) Slots() (used, total int) { return 0, w.free }
+func (w *hands) Room() int { return w.free }
 
 func wantTaken(t *testing.T, w *hands, want ...string) {
 	t.Helper()

@@ -27,10 +27,11 @@ type hints interface {
 	Depth(ctx context.Context) (int, error) // hints that wait; an error means that Redis is away
 }
 
-// taker is a worker that may have a free slot. Offer returns at once; false means that no slot is free.
+// taker is a worker that may have a place. Offer returns at once; false means that there is none. Room is how many
+// takeovers it has places for.
 type taker interface {
 	Offer(jobID string, takeOver bool) bool
-	Slots() (used, total int)
+	Room() int
 }
 
 // SweeperOptions are what a sweeper may be told. Zero values are good defaults.
@@ -56,7 +57,7 @@ type Sweeper struct {
 	contact contact
 	mine    bool // this process held the fleet's turn when it was last asked
 	away    bool // Redis did not answer in the last turn
-	more    bool // the last turn left jobs to others for which this worker has slots
+	more    bool // the last turn left jobs to others for which this worker has places
 }
 
 // NewSweeper makes a sweeper for one worker process.
@@ -77,11 +78,7 @@ func (s *Sweeper) Turn(ctx context.Context) (int, error) {
 	s.contact.touch(s.o.Now())
 	taken, errLapsed := s.takeOver(ctx)
 	moved, errMoved := s.move(ctx)
-	err := errors.Join(errLapsed, errMoved)
-	if err != nil {
-		s.contact.lose()
-	}
-	return taken + moved, err
+	return taken + moved, errors.Join(errLapsed, errMoved)
 }
 
 // move brings queued jobs on: by a new hint, or by hand while Redis is away.

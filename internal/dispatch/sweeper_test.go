@@ -130,9 +130,9 @@ func TestATakeOverNeedsOneLeaseOfUnbrokenContact(t *testing.T) {
 		harm  func(t *testing.T, x sweeper) // after contact was long enough
 	}{
 		"at the start":            {false, nil},
-		"after an error":          {false, func(t *testing.T, x sweeper) { x.s.err = errAway; x.turn(t); x.s.err = nil }},
+		"after an outage":         {false, outage},
 		"after a pause":           {false, func(_ *testing.T, x sweeper) { x.c.pass(lease) }},
-		"after trust, an error":   {true, func(t *testing.T, x sweeper) { x.s.err = errAway; x.turn(t); x.s.err = nil }},
+		"after trust, an outage":  {true, outage},
 		"after trust, a pause":    {true, func(_ *testing.T, x sweeper) { x.c.pass(lease) }},
 		"after the clock went on": {false, func(_ *testing.T, x sweeper) { x.c.pass(time.Hour) }},
 	} {
@@ -153,6 +153,31 @@ func TestATakeOverNeedsOneLeaseOfUnbrokenContact(t *testing.T) {
 			wantTaken(t, x.w, "over a")
 		})
 	}
+}
+
+// outage is of more than half a lease.
+func outage(t *testing.T, x sweeper) {
+	x.s.err = errAway
+	for range 6 {
+		x.turn(t)
+	}
+	x.s.err = nil
+}
+
+// TestAStatementThatFailsBreaksNoContact: where connections are cut again and again, the dead are taken over all the same.
+func TestAStatementThatFailsBreaksNoContact(t *testing.T) {
+	x := newSweeper(nil)
+	for turn := range 11 {
+		x.s.err = nil
+		if turn%2 == 1 {
+			x.s.err = errAway
+		}
+		x.turn(t)
+	}
+	x.s.lapsed = []string{"a"}
+	x.s.err = nil
+	x.turn(t)
+	wantTaken(t, x.w, "over a")
 }
 
 func TestADatabaseThatHangsBreaksContactToo(t *testing.T) {

@@ -214,7 +214,7 @@ same in every process.
 | when | it means |
 |---|---|
 | ` + "`rate(sandpiper_leases_lost_total[5m]) > 0`" + ` | a worker or the database stalls for longer than a lease |
-| ` + "`histogram_quantile(0.9, rate(sandpiper_queue_wait_seconds_bucket[5m]))`" + ` grows while ` + "`sandpiper_run_slots_used == sandpiper_run_slots`" + ` | more work than slots |
+| ` + "`histogram_quantile(0.9, rate(sandpiper_queue_wait_seconds_bucket[5m]))`" + ` grows while ` + "`sandpiper_run_slots_used >= sandpiper_run_slots`" + ` | more work than slots |
 | ` + "`rate(sandpiper_sandbox_create_seconds_count{ok=\"false\"}[5m]) > 0`" + ` | the sandbox platform refuses: quota, key, snapshot |
 | ` + "`sandpiper_lanes{state=\"parked\"} > 0`" + ` | a key is refused, or an account has no credit: put it right, then ` + "`sandpiper lanes clear ID`" + ` |
 | ` + "`sandpiper_lanes{state=\"paused\"} > 0`" + ` for an hour | the model API limits this key: ask for more, or run fewer at once |

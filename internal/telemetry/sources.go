@@ -26,7 +26,7 @@ func (m *Metrics) Watch(s Sources) {
 		m.add(&byLane{read: s.Lanes})
 	}
 	if s.Slots != nil {
-		m.gauge("sandpiper_run_slots_used", "Places for running jobs that are taken, in this process.", func() float64 {
+		m.gauge("sandpiper_run_slots_used", "Places for running jobs that are taken, in this process; more than there are while it follows what others left.", func() float64 {
 			used, _ := s.Slots()
 			return float64(used)
 		})

@@ -11,9 +11,7 @@ import (
 func (w *Worker) drain(tick *time.Ticker) error {
 	idle := make(chan struct{})
 	go func() {
-		for range cap(w.slots) {
-			w.slots <- struct{}{}
-		}
+		w.places.close()
 		close(idle)
 	}()
 	late := time.NewTimer(w.o.Farewell + 100*time.Millisecond)
@@ -26,7 +24,7 @@ func (w *Worker) drain(tick *time.Ticker) error {
 			return nil // and nothing can start any more
 		case o := <-w.offers:
 			w.held.decided(o.jobID)
-			<-w.slots
+			w.places.give()
 		case <-beat:
 			w.turn(context.Background())
 		case <-late.C:

@@ -99,7 +99,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Worker runs jobs, as many at once as it has slots.
+// Worker runs jobs, as many at once as it has slots, and for a while more that others have left.
 type Worker struct {
 	rows   rows
 	boxes  sandboxes
@@ -110,7 +110,7 @@ type Worker struct {
 	held   *held
 	fault  telemetry.Spell // of the beats; Run's
 
-	slots  chan struct{} // one place for each attempt that is at work
+	places places // one for each attempt that is at work
 	offers chan offer
 }
 
@@ -133,37 +133,32 @@ func New(r rows, s sandboxes, o Options) (*Worker, error) {
 		mask:   known,
 		checks: newChecks(),
 		held:   newHeld(),
-		slots:  make(chan struct{}, o.Slots),
-		offers: make(chan offer, o.Slots),
+		places: newPlaces(o.Slots),
+		offers: make(chan offer, 2*o.Slots),
 	}, nil
 }
 
 // Handle works on a hint: it waits for a slot, claims, and returns when the attempt is over. ctx ends when the
 // worker drains. Duplicates, and hints of jobs that are not due, end at the claim.
 func (w *Worker) Handle(ctx context.Context, jobID string) {
-	select {
-	case w.slots <- struct{}{}:
-	case <-ctx.Done():
-		return
+	if w.places.wait(ctx) {
+		w.work(ctx, offer{jobID: jobID})
 	}
-	w.work(ctx, offer{jobID: jobID})
 }
 
 // Offer hands over a job that nobody pushed: one that is due while Redis is away, or one whose lease lapsed. It
-// returns at once; false means that there is no free slot. One that is offered again before it was claimed takes no
-// second slot.
+// returns at once; false means that there is no free place. One that is offered again before it was claimed takes no
+// second one.
 func (w *Worker) Offer(jobID string, takeOver bool) bool {
 	if !w.held.offer(jobID) {
 		return true
 	}
-	select {
-	case w.slots <- struct{}{}:
-		w.offers <- offer{jobID, takeOver} // never blocks: one place for each slot
-		return true
-	default:
+	if !w.places.take(takeOver) {
 		w.held.decided(jobID)
 		return false
 	}
+	w.offers <- offer{jobID, takeOver} // never blocks: it holds as many as there are places
+	return true
 }
 
 // Run holds the leases of all attempts and starts those that were offered. When ctx ends it leaves the runs as
@@ -174,7 +169,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for {
 		select {
 		case o := <-w.offers:
-			go w.work(ctx, o) // it owns a slot, and drain waits for the slots
+			go w.work(ctx, o) // it owns a place, and drain waits for the places
 		case <-tick.C:
 			w.turn(ctx)
 		case n := <-w.o.News:
@@ -224,9 +219,9 @@ func (w *Worker) Turn(ctx context.Context) error {
 	return nil
 }
 
-// work claims one job and sees it to its end. It owns a slot and gives it back.
+// work claims one job and sees it to its end. It owns a place and gives it back.
 func (w *Worker) work(drain context.Context, o offer) {
-	defer func() { <-w.slots }()
+	defer w.places.give()
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(drain))
 	defer stop(nil)
 	final, give := context.WithCancelCause(context.WithoutCancel(drain))

@@ -146,6 +146,54 @@ func TestNoMoreJobsThanSlots(t *testing.T) {
 	}
 }
 
+// TestATakeoverWaitsForNoSlot, and no queued job is claimed until the worker is within its slots again.
+func TestATakeoverWaitsForNoSlot(t *testing.T) {
+	p := newPlaces(2)
+	for n := range 2 {
+		if !p.take(false) {
+			t.Fatalf("slot %d was refused", n)
+		}
+	}
+	if p.take(false) {
+		t.Error("a third queued job was taken")
+	}
+	for n := range 2 {
+		if !p.take(true) {
+			t.Errorf("takeover %d was refused", n)
+		}
+	}
+	if p.take(true) {
+		t.Error("a takeover beyond twice the slots was taken")
+	}
+	for at := 4; at > 2; at-- {
+		if p.give(); p.take(false) {
+			t.Errorf("a queued job was taken while %d were at work in 2 slots", at-1)
+		}
+	}
+	if p.give(); !p.take(false) {
+		t.Error("a free slot was refused")
+	}
+}
+
+func TestADrainedWorkerTakesNothingOver(t *testing.T) {
+	s, g := storetest.SQLite(t), newGate()
+	w, drain := running(t, s, g, Options{Slots: 2})
+	for range 2 {
+		w.Offer(storetest.Queued(t, s).ID, false)
+		<-g.entered
+	}
+	left := storetest.Claimed(t, s)
+	storetest.Expire(t, s, left.Attempt)
+	if !w.Offer(left.Job.ID, true) {
+		t.Error("a takeover was refused")
+	}
+	<-g.entered
+	drain()
+	if used, _ := w.Slots(); used != 4 || w.Offer(left.Job.ID, true) {
+		t.Errorf("%d of 4 places are closed, or a drained worker takes over", used)
+	}
+}
+
 func TestADuplicateHintEndsAtTheClaim(t *testing.T) {
 	s, g := storetest.SQLite(t), newGate()
 	j := storetest.Queued(t, s)

@@ -38,6 +38,56 @@ func TestAPromptIsFollowedAgainAfterItsWorkersDeath(t *testing.T) {
 	}
 }
 
+// TestAWorkerWithoutAFreeSlotTakesOver: what a dead worker left is followed at once, and what is queued waits on.
+func TestAWorkerWithoutAFreeSlotTakesOver(t *testing.T) {
+	f := newHouse(t)
+	slots := func(h *habits) { h.Slots = 2 }
+	dead := f.join("dead", slots)
+	left := f.running(2)
+	f.join("full", slots)
+	f.running(2)
+	queued := []string{f.submit(), f.submit()}
+	died := time.Now()
+	dead.ice.freeze()
+	f.until("all are followed again", func() bool { return f.adopted(left[0]) && f.adopted(left[1]) })
+	if took := time.Since(died); took > within+2*busy {
+		t.Errorf("followed again after %v, want %v and what a busy machine adds", took, within)
+	}
+	for _, id := range queued {
+		if j := f.read(id); j.State != job.Queued || j.Attempt != 0 {
+			t.Errorf("a queued job is %s, attempt %d, in a worker that has more at work than slots", j.State, j.Attempt)
+		}
+	}
+	for _, p := range f.stand.launches() {
+		p.answers(t)
+	}
+	for _, id := range queued {
+		f.until("what was queued is launched", func() bool { return f.read(id).State == job.Running })
+	}
+	for range queued {
+		f.stand.next(t).answers(t)
+	}
+	for _, id := range append(left, queued...) {
+		f.succeeded(id)
+		f.wellTold(id)
+	}
+}
+
+// running submits prompts and waits until each of them has said something.
+func (f *fleet) running(jobs int) (ids []string) {
+	f.t.Helper()
+	for range jobs {
+		ids = append(ids, f.submit())
+	}
+	for range jobs {
+		f.stand.next(f.t).say(f.t, requesting, begun, retry(1))
+	}
+	for _, id := range ids {
+		f.until("its first output", func() bool { return f.heard(id, "(1 of") })
+	}
+	return ids
+}
+
 // BenchmarkAdoption says how long a prompt is unwatched when its worker dies.
 func BenchmarkAdoption(b *testing.B) {
 	var took []time.Duration
@@ -61,15 +111,7 @@ func BenchmarkAdoption(b *testing.B) {
 func (f *fleet) deaths(jobs int) (took []time.Duration, ids []string) {
 	f.t.Helper()
 	dead := f.join("dead", func(h *habits) { h.Slots = jobs })
-	for range jobs {
-		ids = append(ids, f.submit())
-	}
-	for range jobs {
-		f.stand.next(f.t).say(f.t, requesting, begun, retry(1))
-	}
-	for _, id := range ids {
-		f.until("its first output", func() bool { return f.heard(id, "(1 of") })
-	}
+	ids = f.running(jobs)
 	for _, name := range []string{"one", "two"} {
 		f.join(name, func(h *habits) { h.Slots, h.noHint = jobs, true })
 	}
