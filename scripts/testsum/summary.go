@@ -25,6 +25,7 @@ type event struct {
 // summary counts as it reads. Output is kept only until its test or package has passed.
 type summary struct {
 	w       io.Writer
+	verbose bool // what a test that passed has written is shown too
 	passed  int
 	failed  int
 	skipped int
@@ -35,8 +36,8 @@ type summary struct {
 	lines   []string            // failures and skips, one line each, for the end
 }
 
-func newSummary(w io.Writer) *summary {
-	return &summary{w: w, tests: map[string]int{}, output: map[string][]string{}, running: map[string][]string{}, begun: map[string]bool{}}
+func newSummary(w io.Writer, verbose bool) *summary {
+	return &summary{w: w, verbose: verbose, tests: map[string]int{}, output: map[string][]string{}, running: map[string][]string{}, begun: map[string]bool{}}
 }
 
 // read takes the stream to its end. What is not an event, for example a word of the go command itself, is shown.
@@ -90,6 +91,9 @@ func (s *summary) test(e event) {
 		return
 	case "pass":
 		s.passed++
+		if s.verbose {
+			s.show(key(e.Package, e.Test))
+		}
 	case "fail":
 		s.failed++
 		s.lines = append(s.lines, fmt.Sprintf("FAIL  %s  %s", e.Package, e.Test))

@@ -62,7 +62,7 @@ func TestSummary(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			s := newSummary(&out)
+			s := newSummary(&out, false)
 			if err := s.read(strings.NewReader(goTest(t, tc.source))); err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +100,7 @@ func goTest(t *testing.T, source string) string {
 
 func TestWordsOfTheGoCommandAreShown(t *testing.T) {
 	var out strings.Builder
-	s := newSummary(&out)
+	s := newSummary(&out, false)
 	if err := s.read(strings.NewReader("go: no such tool\n{\"Action\":\"pass\",\"Package\":\"a\"}")); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestWordsOfTheGoCommandAreShown(t *testing.T) {
 
 func TestAPackageWithoutAVerdictHasFailed(t *testing.T) {
 	var out strings.Builder
-	s := newSummary(&out)
+	s := newSummary(&out, false)
 	err := s.read(strings.NewReader(`{"Action":"start","Package":"a"}
 {"Action":"run","Package":"a","Test":"TestA"}
 {"Action":"output","Package":"a","Test":"TestA","Output":"half a line\n"}
@@ -132,6 +132,24 @@ func TestAPackageWithoutAVerdictHasFailed(t *testing.T) {
 	for _, want := range []string{"half a line", "(ended during TestA)", "1 passed, 1 failed, 0 skipped"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
+		}
+	}
+}
+
+// TestVerbose: with -v a test that passes says what it measured.
+func TestVerbose(t *testing.T) {
+	const stream = `{"Action":"output","Package":"a","Test":"TestA","Output":"a_test.go:3: 46 MB\n"}
+{"Action":"pass","Package":"a","Test":"TestA"}
+{"Action":"pass","Package":"a"}
+`
+	for verbose, want := range map[bool]bool{true: true, false: false} {
+		var out strings.Builder
+		s := newSummary(&out, verbose)
+		if err := s.read(strings.NewReader(stream)); err != nil {
+			t.Fatal(err)
+		}
+		if shown := strings.Contains(out.String(), "46 MB"); shown != want {
+			t.Errorf("verbose %v shows it: %v", verbose, shown)
 		}
 	}
 }

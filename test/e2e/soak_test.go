@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,27 +128,56 @@ func (f *fleet) stream(t testing.TB, d time.Duration, look func(passed time.Dura
 	return ids
 }
 
-// sleeper is a command that speaks a line as claude does, sleeps, and answers. It costs nothing, so that the worker shows.
-const sleeper = `#!/bin/sh
+// sleeper is a command that speaks a line as claude does, sleeps until its connection is closed, and answers. It costs
+// nothing, so that the worker shows.
+const sleeper = `#!/bin/bash
 case "$1" in --version) echo "2.1.330 (Claude Code)"; exit;; esac
 cat >/dev/null
 echo '{"type":"system","subtype":"init","session_id":"00000000-0000-0000-0000-000000000000"}'
 echo '{"type":"system","subtype":"status","status":"requesting"}'
-while [ ! -e %[1]s ]; do sleep 1; done
+read -r _ </dev/tcp/127.0.0.1/%d
 echo '{"type":"result","subtype":"success","is_error":false,"num_turns":1,"stop_reason":"end_turn","result":"slept","usage":{"input_tokens":3,"output_tokens":1},"session_id":"00000000-0000-0000-0000-000000000000"}'
 `
 
-// TestManyRunningPrompts lets one worker follow many prompts at once, and looks at it for half a minute: its memory, its
-// processor and what it writes. -running 2000 makes it a measurement; it takes 8 MB a prompt for the sandboxes.
-func TestManyRunningPrompts(t *testing.T) {
-	model := scripted.New(t)
-	shared := t.TempDir()
-	wake := filepath.Join(shared, "wake")
-	command := filepath.Join(shared, "claude")
-	if err := os.WriteFile(command, fmt.Appendf(nil, sleeper, wake), 0o755); err != nil {
+// bed is where sleepers lie: each is a connection.
+type bed struct {
+	net.Listener
+	wake chan struct{}
+}
+
+func newBed(t testing.TB) bed {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	f := newFleet(t, model, append(usual(t, model), "SANDPIPER_CLAUDE="+command, "SANDPIPER_ISOLATION=none", "LOG_LEVEL=warn"))
+	b := bed{l, make(chan struct{})}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := b.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { <-b.wake; c.Close() })
+		}
+	})
+	t.Cleanup(func() { b.Close(); all.Wait() })
+	return b
+}
+
+// TestManyRunningPrompts lets one worker follow many prompts at once, and looks at it for half a minute: its memory, its
+// processor and what it writes. -running 2000 makes it a measurement; it takes 10 MB a prompt for the sandboxes.
+func TestManyRunningPrompts(t *testing.T) {
+	model := scripted.New(t)
+	beds := newBed(t)
+	wake := sync.OnceFunc(func() { close(beds.wake) })
+	t.Cleanup(wake)
+	command := filepath.Join(t.TempDir(), "claude")
+	if err := os.WriteFile(command, fmt.Appendf(nil, sleeper, beds.Addr().(*net.TCPAddr).Port), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f := newFleet(t, model, append(usual(t, model), "SANDPIPER_CLAUDE="+command, "LOG_LEVEL=warn"))
 	f.addAPI(t)
 	worker := start(t, config.RoleWorker, f.log, append(slices.Clone(f.vars), "SANDPIPER_CONCURRENCY="+strconv.Itoa(*prompts)))
 	f.workers = append(f.workers, worker)
@@ -170,9 +200,7 @@ func TestManyRunningPrompts(t *testing.T) {
 	t.Logf("%d running prompts: worker %d MB, %d goroutines, %.1f %% of a core, %.0f rows and %.0f transactions a second",
 		*prompts, after.rss>>20, after.goroutines, 100*(after.cpu-before.cpu).Seconds()/took,
 		float64(difference(t, f.sql(t, writes), rows))/took, float64(difference(t, f.sql(t, commits), done))/took)
-	if err := exec.Command("touch", wake).Run(); err != nil {
-		t.Fatal(err)
-	}
+	wake()
 	for _, id := range ids {
 		if j := f.ended(t, id); j.State != client.Succeeded || j.Result.Text != "slept" {
 			t.Fatalf("job %s = %s %+v", id, j.State, j.Error)
