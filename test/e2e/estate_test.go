@@ -35,7 +35,8 @@ var apart = []string{
 	"TestEventsOfOneAPIAreSeenOnAnother", "TestAWorkerIsKilledInMidJob", "TestAStoppedWorkerHandsOver", "TestTurnsMove",
 	"TestASandboxIsCreatedThroughAWorker", "TestReadinessOfAFleet", "TestAnOlderSchemaEndsTheStart", "TestANewerSchema", "TestAnUpBesideAnother",
 	"TestEveryEmbeddedOnlyTestIsThere",
-	"TestPostgresIsGoneWhilePromptsRun", "TestABadPlatformCostsDelayAndNothingElse", // they have a database and a platform of their own "TestSoak", "TestManyRunningPrompts",
+	"TestPostgresIsGoneWhilePromptsRun", "TestABadPlatformCostsDelayAndNothingElse", // they have a database and a platform of their own
+	"TestSoak", "TestManyRunningPrompts", "TestAStoppedProcessThatGoesOn",
 }
 
 // chooseEstate leaves out what the estate has no use for.
