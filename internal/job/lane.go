@@ -43,6 +43,8 @@ type Lane struct {
 	Allowed int   // probing: how many jobs may run at once
 	Taken   int   // probing: how many do
 	Gen     int64 // counts its closings; the probes of one opening carry it
+
+	AnsweredAt time.Time // when the model last answered one of its probes
 }
 
 // LaneView is a lane with what goes on in it.
@@ -132,6 +134,7 @@ func (l Lane) Answered(now time.Time) Lane {
 	if l.State != LaneProbing {
 		return l
 	}
+	l.AnsweredAt = now
 	if l.Allowed++; l.Allowed >= LaneFree {
 		return l.Opened(now)
 	}
@@ -140,7 +143,7 @@ func (l Lane) Answered(now time.Time) Lane {
 
 // Opened is l without any limit.
 func (l Lane) Opened(now time.Time) Lane {
-	return Lane{LaneID: l.LaneID, State: LaneOpen, Since: now, Gen: l.Gen}
+	return Lane{LaneID: l.LaneID, State: LaneOpen, Since: now, Gen: l.Gen, AnsweredAt: l.AnsweredAt}
 }
 
 // WaitingFor is what a job that waits for l shows.

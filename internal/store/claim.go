@@ -111,7 +111,7 @@ func (t *tx) whole(ctx context.Context, id, key string) (job.Job, head, gate, er
 	}
 	j := r.Job
 	h.tenant, h.userID, h.batchID, h.state, h.attempt, h.lastSeq = j.Tenant, j.UserID, j.BatchID, j.State, j.Attempt, j.LastSeq
-	h.cancel, h.sandboxID, h.number, h.talk, h.now = j.CancelRequested, j.SandboxID, r.number, j.ConversationID, fromMillis(now)
+	h.singled, h.cancel, h.sandboxID, h.number, h.talk, h.now = g.singled, j.CancelRequested, j.SandboxID, r.number, j.ConversationID, fromMillis(now)
 	return j, h, g, err
 }
 
@@ -261,7 +261,7 @@ func (t *tx) occupy(ctx context.Context, h *head, id string) error {
 
 // claimed reads what else the claimer is told of its job, unless there is an error already.
 func (t *tx) claimed(ctx context.Context, q Claim, j job.Job, h head, err error) (Claimed, error) {
-	c := Claimed{Job: j, Attempt: job.Attempt{JobID: q.JobID, Number: j.Attempt, Worker: q.Worker}, Probe: h.probe > 0}
+	c := Claimed{Job: j, Attempt: job.Attempt{JobID: q.JobID, Number: j.Attempt, Worker: q.Worker}, Probe: h.probe > 0, Singled: h.singled}
 	if err == nil && j.SandboxID != "" {
 		c.Sandbox, err = loadSandbox(ctx, t, j.SandboxID)
 	}

@@ -16,7 +16,8 @@ const heldUntil = 253_402_300_799_000 // the last second of the year 9999
 var errHeld = errors.New("it waits for its lane")
 
 // gateColumns are what a claim reads of the lane of a job j, beside it: `LEFT JOIN lanes l ON l.key_id = … AND l.model = j.model`.
-const gateColumns = `j.model, COALESCE(l.state, 'open'), COALESCE(l.reason, {empty}), COALESCE(l.allowed, 0), COALESCE(l.taken, 0), COALESCE(l.gen, 0)`
+const gateColumns = `j.model, COALESCE(l.state, 'open'), COALESCE(l.reason, {empty}), COALESCE(l.allowed, 0), COALESCE(l.taken, 0), COALESCE(l.gen, 0),
+	j.refused_at > 0 AND j.refused_at < COALESCE(l.answered_at, 0)`
 
 // gate is the lane of a job as its claim finds it. It is not kept for the transaction: that a claim passes beside a lane
 // which closes at the same moment is as if it had come before.
@@ -24,10 +25,12 @@ type gate struct {
 	job.Lane
 	reason []byte
 	known  bool // the job's row names the model; a version before did not
+
+	singled bool // see Claimed.Singled
 }
 
 func (g *gate) dest() []any {
-	return []any{&g.Model, &g.State, &g.reason, &g.Allowed, &g.Taken, &g.Gen}
+	return []any{&g.Model, &g.State, &g.reason, &g.Allowed, &g.Taken, &g.Gen, &g.singled}
 }
 
 // open reports whether jobs go through without being counted.

@@ -30,6 +30,7 @@ type head struct {
 	probe     int64     // of its lease: the gen of the lane that it was let into; 0 = the lane was open
 
 	quietSince int64 // when it was claimed; 0: a byte was read since then
+	singled    bool  // see Claimed.Singled
 }
 
 // head reads a job's head and keeps the row for this transaction.

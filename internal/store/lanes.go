@@ -14,12 +14,13 @@ const laneWrites = "lanes"
 // keyLives is how long a key counts as in use after a worker has shown it.
 const keyLives = 30 * time.Second
 
-const laneColumns = `key_id, model, state, code, reason, until_at, since_at, strikes, pause_ms, allowed, taken, gen`
+const laneColumns = `key_id, model, state, code, reason, until_at, since_at, strikes, pause_ms, allowed, taken, gen, answered_at`
 
 func scanLane(row scanner) (l job.Lane, err error) {
 	var reason []byte
-	var until, since, pause int64
-	err = row.Scan(&l.Key, &l.Model, &l.State, &l.Code, &reason, &until, &since, &l.Strikes, &pause, &l.Allowed, &l.Taken, &l.Gen)
+	var until, since, pause, answered int64
+	err = row.Scan(&l.Key, &l.Model, &l.State, &l.Code, &reason, &until, &since, &l.Strikes, &pause, &l.Allowed, &l.Taken, &l.Gen, &answered)
+	l.AnsweredAt = fromMillis(answered)
 	l.Reason, l.Until, l.Since, l.Pause = string(reason), fromMillis(until), fromMillis(since), time.Duration(pause)*time.Millisecond
 	return l, err
 }
@@ -52,6 +53,9 @@ func (s *Store) LaneAnswered(ctx context.Context, a job.Attempt, id job.LaneID) 
 			RETURNING probe`, a.JobID, a.Number).Scan(&gen)
 		if noRows(err) {
 			return nil
+		}
+		if err == nil { // nothing is wrong with the job itself
+			_, err = t.exec(ctx, `UPDATE jobs SET refused_at = 0 WHERE id = $1 AND refused_at > 0`, a.JobID)
 		}
 		if err != nil {
 			return err
@@ -114,10 +118,10 @@ func (t *tx) now(ctx context.Context) (time.Time, error) {
 // closes anew.
 func (t *tx) saveLane(ctx context.Context, l job.Lane) error {
 	err := t.must(ctx, `UPDATE lanes SET taken = CASE WHEN gen = $11 AND state = $3 THEN taken ELSE 0 END, state = $3, code = $4,
-		reason = $5, until_at = $6, since_at = $7, strikes = $8, pause_ms = $9, allowed = $10, gen = $11
+		reason = $5, until_at = $6, since_at = $7, strikes = $8, pause_ms = $9, allowed = $10, gen = $11, answered_at = $12
 		WHERE key_id = $1 AND model = $2`,
 		l.Key, l.Model, string(l.State), string(l.Code), []byte(l.Reason), toMillis(l.Until), toMillis(l.Since), l.Strikes,
-		l.Pause.Milliseconds(), l.Allowed, l.Gen)
+		l.Pause.Milliseconds(), l.Allowed, l.Gen, toMillis(l.AnsweredAt))
 	if err != nil {
 		return fmt.Errorf("save lane: %w", err)
 	}
@@ -137,7 +141,7 @@ func (s *Store) ShowKey(ctx context.Context, key string) error {
 func (s *Store) Lanes(ctx context.Context) ([]job.LaneView, error) {
 	rows, err := s.reads.query(ctx, `SELECT k.key_id, k.model, COALESCE(l.state, 'open'), COALESCE(l.code, ''),
 		COALESCE(l.reason, {empty}), COALESCE(l.until_at, 0), COALESCE(l.since_at, 0), COALESCE(l.strikes, 0), COALESCE(l.pause_ms, 0),
-		COALESCE(l.allowed, 0), COALESCE(l.taken, 0), COALESCE(l.gen, 0),
+		COALESCE(l.allowed, 0), COALESCE(l.taken, 0), COALESCE(l.gen, 0), COALESCE(l.answered_at, 0),
 		(SELECT COUNT(*) FROM leases r JOIN jobs j ON j.id = r.job_id WHERE r.key_id = k.key_id AND j.model = k.model),
 		(SELECT COUNT(*) FROM jobs w WHERE w.state = 'queued' AND w.due_at > 0 AND w.model = k.model)
 		FROM (SELECT key_id, model FROM lanes UNION SELECT r.key_id, j.model FROM leases r JOIN jobs j ON j.id = r.job_id

@@ -99,9 +99,10 @@ func (t *tx) requeue(ctx context.Context, h *head, q Requeue) error {
 	// pushed_at = 0: a hint is wanted as soon as it is due.
 	err = t.advance(ctx, *h, st, `, state = 'queued', tries = tries + CASE WHEN $8 THEN 1 ELSE 0 END,
 		moves = moves + CASE WHEN $12 THEN 1 ELSE 0 END, sandbox_id = $9, pushed_at = 0, deaths = $15,
+		refused_at = CASE WHEN $16 THEN {now} ELSE refused_at END,
 		waiting_for = $13, due_at = CASE WHEN $13 = '' THEN 0 ELSE {now} END,
 		run_after = CASE WHEN $13 <> '' THEN $14 WHEN $10 > {now} + $11 THEN $10 ELSE {now} + $11 END`,
-		q.ChargeTry, h.sandboxID, toMillis(q.RunAfter), max(0, q.Delay.Milliseconds()), q.NewSandbox, waits, int64(heldUntil), h.deaths)
+		q.ChargeTry, h.sandboxID, toMillis(q.RunAfter), max(0, q.Delay.Milliseconds()), q.NewSandbox, waits, int64(heldUntil), h.deaths, q.Refused)
 	if err != nil {
 		return fmt.Errorf("give back: %w", err)
 	}

@@ -42,6 +42,7 @@ type Claimed struct {
 	Attempt job.Attempt
 	Sandbox job.Sandbox
 	Probe   bool      // its lane lets jobs through one by one: say when the model has answered (LaneAnswered)
+	Singled bool      // the API has refused it before and answered others since: what it is refused now says nothing of its lane
 	Resume  string    // the session that a continuing job goes on with
 	Run     *job.Run  // the newest run of the job, perhaps of an earlier attempt; nil without one
 	Spent   job.Spend // what runs that are over had used: none, but where the job is tried again after it was paid
@@ -73,6 +74,7 @@ type Requeue struct {
 	Reason     string        // shown in the state event
 	Spent      job.Spend     // what the run used, as its end was judged; empty keeps what was seen of it
 	Lane       job.LaneID    // whose fault it is that it goes back: it waits until the lane is open; zero = no lane's
+	Refused    bool          // by the API, for a while: where its lane is closed, others try it first
 	NewSandbox bool          // give the sandbox up: it will be deleted, the next claim takes another, and Job.Moves counts it
 
 	SandboxDied bool // under the job: whether that happens too often in a row ends the job as poisoned

@@ -24,6 +24,7 @@ type attempt struct {
 	resume  string    // the session that the job goes on with; "" begins a conversation
 	earlier job.Spend // what earlier runs of the job had used
 	probe   bool      // its lane waits to hear whether the model answers
+	singled bool      // the API refuses it, and answers others: see store.Claimed
 	poison  bool      // too many have died under the job: what runs of it is stopped
 	began   time.Time
 	log     *slog.Logger
@@ -38,7 +39,7 @@ type attempt struct {
 
 func newAttempt(w *Worker, c store.Claimed) *attempt {
 	return &attempt{
-		w: w, id: c.Attempt, job: c.Job, sandbox: c.Sandbox, prior: c.Run, resume: c.Resume, earlier: c.Spent, probe: c.Probe, poison: c.Poisoned, seq: c.Job.LastSeq, began: time.Now(),
+		w: w, id: c.Attempt, job: c.Job, sandbox: c.Sandbox, prior: c.Run, resume: c.Resume, earlier: c.Spent, probe: c.Probe, singled: c.Singled, poison: c.Poisoned, seq: c.Job.LastSeq, began: time.Now(),
 		log: w.o.Log.With("jobId", c.Job.ID, "userId", c.Job.UserID, "attempt", c.Attempt.Number, "sandboxId", c.Sandbox.ID),
 	}
 }

@@ -33,11 +33,11 @@ func (a *attempt) decide(v claude.Verdict, exit int) decision {
 	case v.Class == claude.ClassSucceeded:
 		return a.answered(v)
 	case a.laneful(v):
-		return decision{why: string(v.Code), requeue: &store.Requeue{Reason: string(v.Code), Lane: a.lane()}}
+		return decision{why: string(v.Code), requeue: &store.Requeue{Reason: string(v.Code), Lane: a.lane(), Refused: limited(v)}}
 	case a.again(v):
 		return decision{why: string(v.Code), requeue: &store.Requeue{
 			Delay: a.delay(v.RetryAfter), ChargeTry: true, Reason: fmt.Sprintf("retry %d after %s", a.job.Tries+1, v.Code),
-			Spent: a.price(v.Usage),
+			Spent: a.price(v.Usage), Refused: a.singled && limited(v),
 		}}
 	case v.Class == claude.ClassNewSandbox && v.Paid == claude.PaidNo && a.job.Moves < mostMoves && a.movable():
 		return decision{why: string(v.Code), requeue: &store.Requeue{NewSandbox: true, Reason: fmt.Sprintf("new sandbox after %s", v.Code)}}

@@ -11,7 +11,8 @@ import (
 func (a *attempt) lane() job.LaneID { return job.LaneID{Key: a.w.o.Key, Model: a.job.Spec.Model} }
 
 // trouble is what a verdict says of the lane, nil for nothing: that the API refuses everybody for a while, or that a
-// person must put something right.
+// person must put something right. A limit of a job that is refused while others are answered says nothing of its lane: it
+// is the job's own matter, and costs a try.
 func (a *attempt) trouble(v claude.Verdict) *job.Trouble {
 	tr := job.Trouble{Code: v.Code}
 	switch v.Code {
@@ -22,7 +23,7 @@ func (a *attempt) trouble(v claude.Verdict) *job.Trouble {
 	default:
 		return nil
 	}
-	if a.w.o.Key == "" || tr.Park && !a.ours() {
+	if a.w.o.Key == "" || tr.Park && !a.ours() || a.singled && !tr.Park {
 		return nil
 	}
 	tr.Luck = a.w.o.luck()
@@ -37,6 +38,11 @@ func (a *attempt) ours() bool { return a.sandbox.Fingerprint == a.w.fresh().Fing
 // that costs no try.
 func (a *attempt) laneful(v claude.Verdict) bool {
 	return a.trouble(v) != nil && v.Paid == claude.PaidNo
+}
+
+// limited reports whether the API refused the job for a while.
+func limited(v claude.Verdict) bool {
+	return v.Code == job.APIRateLimited || v.Code == job.APIOverloaded
 }
 
 // heard is what a part of a run's output tells of its lane.
@@ -71,7 +77,7 @@ func (a *attempt) heed(ctx context.Context, h heard) {
 			a.probe = false
 		}
 	}
-	if h.trouble != nil {
+	if h.trouble != nil && !a.singled {
 		h.trouble.Luck = a.w.o.luck()
 		if err := a.strike(ctx, *h.trouble); err != nil {
 			a.log.WarnContext(ctx, "lane is not told of a refusal", "err", err)

@@ -59,6 +59,16 @@ func TestARefusalIsTheLanesFaultAndNotTheJobs(t *testing.T) {
 			verdict: claude.Verdict{Class: claude.ClassRetry, State: job.Failed, Code: job.APIError, Paid: claude.PaidNo, Retryable: true},
 			want:    "queued try=true new=false delay=2s",
 		},
+		"one that is refused while others are answered is its own matter, and costs a try": {
+			verdict: limited, change: func(a *attempt) { a.singled = true }, want: "queued try=true new=false delay=1m2s",
+		},
+		"and at last it fails": {
+			verdict: limited, change: func(a *attempt) { a.singled, a.job.Tries = true, 2 }, want: "failed API_RATE_LIMITED retryable=true exit=1",
+		},
+		"a key that is refused parks the lane, whoever says so": {
+			verdict: auth, change: func(a *attempt) { a.singled = true }, want: "queued try=false new=false delay=0s", lane: true,
+			trouble: &job.Trouble{Code: job.APIAuth, Park: true, Luck: 0.5},
+		},
 		"a worker without lanes charges a try": {
 			verdict: limited, change: func(a *attempt) { a.w.o.Key = "" }, want: "queued try=true new=false delay=1m2s",
 		},

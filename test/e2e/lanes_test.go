@@ -169,3 +169,33 @@ func TestARefusedKeyParksItsLane(t *testing.T) {
 		}
 	}
 }
+
+// TestAPromptThatIsAlwaysRefusedClosesNoLaneForEver: the API refuses it and answers every other. The others are answered
+// without a try, with a pause now and then; it uses up its own tries, and fails.
+func TestAPromptThatIsAlwaysRefusedClosesNoLaneForEver(t *testing.T) {
+	const mark = "a prompt that no limit has room for"
+	h := openTuned(t, []string{"SANDPIPER_CONCURRENCY=2", "SANDPIPER_CLAUDE_RETRIES=0"}, quick)
+	h.model.Handle(func(r scripted.Request) scripted.Answer {
+		if strings.Contains(string(r.Body), mark) {
+			return scripted.RateLimited(time.Second)
+		}
+		return scripted.Text("4")
+	})
+	bad := h.submit(t, client.Submit{UserID: "ann", Input: mark})
+	until(t, "it has closed its lane", func() bool { return h.lane(t, "sonnet").State != "open" })
+	j, others := client.Job{}, 0
+	for ; !j.State.Ended() && others < 40; others++ {
+		if good := h.ask(t, client.Submit{UserID: "bob", Input: "What is 2+2?", Priority: "bulk"}); good.State != "succeeded" || good.Tries != 0 {
+			t.Fatalf("another prompt: %s %+v, tries %d", good.State, good.Error, good.Tries)
+		}
+		var err error
+		if j, err = h.api.Job(t.Context(), bad, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if j.State != "failed" || j.Error.Code != "API_RATE_LIMITED" || j.Tries != 2 {
+		t.Errorf("the prompt that is refused: %s %+v, tries %d, after %d others were answered", j.State, j.Error, j.Tries, others)
+	}
+	t.Logf("%d others were answered; the model was asked %d times", others, len(h.model.Requests()))
+	until(t, "the lane is open", func() bool { return h.lane(t, "sonnet").State == "open" })
+}

@@ -21,6 +21,9 @@ var laneFacts = []fact{
 	{"a job waits for no lane when another key is open", anotherKey},
 	{"of many claims at once a lane lets in as many as it allows", laneRush},
 	{"a job that runs stays in its lane when it is taken over", laneTakenOver},
+	{"a job that was refused tries a lane after all others, however urgent it is", refusedLast},
+	{"a job that is refused while others are answered is told so", singledOut},
+	{"the due jobs of a closed lane wait out of sight, a bounded number at a time", heldInBulk},
 	{"a job that waits for its lane can be cancelled", cancelHeld},
 }
 
