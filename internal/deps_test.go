@@ -110,10 +110,15 @@ var rooms = []room{
 		{"internal/job", "the words"},
 		{"internal/store", "the shapes of what it writes"},
 		{"internal/telemetry", "says once that turns fail"},
+		{"internal/turn", "one of its kind at a time, in a fleet"},
 	}},
 	{"internal/pool", "sandboxes: acquire, create, delete", []arrow{
 		{"internal/daytona", "the platform that has them"},
 		{"internal/job", "the words"},
+		{"internal/telemetry", "says once that turns fail"},
+		{"internal/turn", "one of its kind at a time, in a fleet"},
+	}},
+	{"internal/turn", "what one process of a fleet does for all", []arrow{
 		{"internal/telemetry", "says once that turns fail"},
 	}},
 	{"internal/run", "the run directory of one launch, in a sandbox", []arrow{

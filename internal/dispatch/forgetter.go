@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"sandpiper/internal/job"
+	"sandpiper/internal/turn"
 )
 
 // keys is what a Forgetter needs of package store.
 type keys interface {
 	// ForgetKeys forgets at most limit keys that are older than age, and counts them.
 	ForgetKeys(ctx context.Context, age time.Duration, limit int) (int, error)
-	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
+	turn.Rows
 }
 
 // ForgetterOptions are what a forgetter may be told. Zero values are good defaults.
@@ -29,6 +30,7 @@ type ForgetterOptions struct {
 type Forgetter struct {
 	keys keys
 	o    ForgetterOptions
+	turn turn.Turn
 }
 
 // NewForgetter returns a forgetter; it does nothing before Run.
@@ -38,29 +40,28 @@ func NewForgetter(k keys, o ForgetterOptions) *Forgetter {
 	o.Batch = cmp.Or(o.Batch, 1000)
 	o.Holder = cmp.Or(o.Holder, job.NewToken())
 	o.Log = cmp.Or(o.Log, slog.Default())
-	return &Forgetter{keys: k, o: o}
+	return &Forgetter{keys: k, o: o, turn: turn.Turn{Rows: k, Name: "forget keys", Holder: o.Holder, Every: o.Every, Log: o.Log}}
 }
 
-// Run turns until ctx ends. A failed turn is logged here, once; the next one comes soon.
+// Run forgets what is old, every so often, for the whole fleet, until ctx ends.
 func (f *Forgetter) Run(ctx context.Context) error {
-	tick := time.NewTicker(f.o.Every)
-	defer tick.Stop()
-	for {
-		if n, err := f.Turn(ctx); err != nil && ctx.Err() == nil {
-			f.o.Log.ErrorContext(ctx, "forgetting old keys failed", "forgotten", n, "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
+	return f.turn.Run(ctx, func(ctx context.Context) error {
+		_, err := f.forget(ctx)
+		return err
+	})
 }
 
 // Turn forgets every key whose time is over, for the one process of the fleet whose turn it is, and counts them.
 func (f *Forgetter) Turn(ctx context.Context) (forgotten int, err error) {
-	mine, err := f.keys.HoldTurn(ctx, "forget keys", f.o.Holder, 2*f.o.Every)
-	for mine && err == nil && ctx.Err() == nil {
+	mine, err := f.turn.Take(ctx)
+	if !mine || err != nil {
+		return 0, err
+	}
+	return f.forget(ctx)
+}
+
+func (f *Forgetter) forget(ctx context.Context) (forgotten int, err error) {
+	for err == nil && ctx.Err() == nil {
 		var n int
 		n, err = f.keys.ForgetKeys(ctx, f.o.Keep, f.o.Batch)
 		forgotten += n

@@ -4,18 +4,18 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"sandpiper/internal/job"
+	"sandpiper/internal/turn"
 )
 
 // lanes is what a Governor needs of package store.
 type lanes interface {
 	ShowKey(ctx context.Context, key string) error
 	TurnLanes(ctx context.Context, limit int) (released int, err error)
-	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
+	turn.Rows
 }
 
 // GovernorOptions are what a governor may be told. Zero values are good defaults.
@@ -34,6 +34,7 @@ type Governor struct {
 	lanes lanes
 	key   string
 	o     GovernorOptions
+	turn  turn.Turn
 	shown time.Time
 }
 
@@ -47,20 +48,32 @@ func NewGovernor(l lanes, key string, o GovernorOptions) *Governor {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Governor{lanes: l, key: key, o: o}
+	return &Governor{
+		lanes: l, key: key, o: o,
+		turn: turn.Turn{Rows: l, Name: "governor", Holder: o.Holder, Every: o.Every, Log: o.Log},
+	}
 }
 
-// Run turns until ctx ends. A failed turn is logged here, once; the next one comes soon.
+// Run shows our key, and looks after the lanes for the whole fleet, until ctx ends.
 func (g *Governor) Run(ctx context.Context) error {
+	shown := make(chan struct{})
+	go func() { defer close(shown); g.keepShowing(ctx) }()
+	err := g.turn.Run(ctx, func(ctx context.Context) error {
+		_, err := g.lanes.TurnLanes(ctx, g.o.Batch)
+		return err
+	})
+	<-shown
+	return err
+}
+
+// keepShowing shows our key until ctx ends. One that is not shown for a while is no key that a job may wait for.
+func (g *Governor) keepShowing(ctx context.Context) {
 	tick := time.NewTicker(g.o.Every)
 	defer tick.Stop()
-	for {
-		if _, err := g.Turn(ctx); err != nil && ctx.Err() == nil {
-			g.o.Log.ErrorContext(ctx, "lanes are not turned", "err", err)
-		}
+	for ctx.Err() == nil {
+		_ = g.show(ctx) // with the database away, the turns say so
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-tick.C:
 		}
 	}
@@ -70,11 +83,8 @@ func (g *Governor) Run(ctx context.Context) error {
 // the fleet looks after the lanes at a time; two would do no harm, only twice the work.
 func (g *Governor) Turn(ctx context.Context) (released int, err error) {
 	showing := g.show(ctx)
-	mine, err := g.lanes.HoldTurn(ctx, "governor", g.o.Holder, term)
-	if err != nil {
-		return 0, errors.Join(showing, fmt.Errorf("take the governor's turn: %w", err))
-	}
-	if mine {
+	mine, err := g.turn.Take(ctx)
+	if mine && err == nil {
 		released, err = g.lanes.TurnLanes(ctx, g.o.Batch)
 	}
 	return released, errors.Join(showing, err)

@@ -3,18 +3,18 @@ package dispatch
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"sandpiper/internal/job"
+	"sandpiper/internal/turn"
 )
 
 // prunable is what a Pruner needs of package store.
 type prunable interface {
 	// PruneEvents deletes about most events of jobs that ended longer ago than age; 0 says that there are no more.
 	PruneEvents(ctx context.Context, age time.Duration, most int) (deleted int, err error)
-	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
+	turn.Rows
 }
 
 // PrunerOptions are what a pruner may be told. Zero values are good defaults.
@@ -30,6 +30,7 @@ type PrunerOptions struct {
 type Pruner struct {
 	rows prunable
 	o    PrunerOptions
+	turn turn.Turn
 }
 
 // NewPruner returns a pruner; it does nothing before Run.
@@ -38,27 +39,22 @@ func NewPruner(r prunable, o PrunerOptions) *Pruner {
 	o.Batch = cmp.Or(o.Batch, 10_000)
 	o.Holder = cmp.Or(o.Holder, job.NewToken())
 	o.Log = cmp.Or(o.Log, slog.Default())
-	return &Pruner{rows: r, o: o}
+	return &Pruner{rows: r, o: o, turn: turn.Turn{Rows: r, Name: "pruner", Holder: o.Holder, Every: o.Every, Log: o.Log}}
 }
 
-// Run turns until ctx ends. A failed turn is logged here, once.
+// Run deletes a batch every so often, for the whole fleet, until ctx ends.
 func (p *Pruner) Run(ctx context.Context) error {
-	tick := time.NewTicker(p.o.Every)
-	defer tick.Stop()
-	for {
-		n, err := p.Turn(ctx)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			p.o.Log.ErrorContext(ctx, "pruning failed", "events", n, "err", err)
-		case n > 0:
+	if p.o.Keep <= 0 {
+		<-ctx.Done()
+		return nil
+	}
+	return p.turn.Run(ctx, func(ctx context.Context) error {
+		n, err := p.prune(ctx)
+		if n > 0 {
 			p.o.Log.InfoContext(ctx, "old events were deleted", "events", n)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
+		return err
+	})
 }
 
 // Turn deletes one batch, for the one process of the fleet whose turn it is, and says how many events went.
@@ -66,12 +62,13 @@ func (p *Pruner) Turn(ctx context.Context) (int, error) {
 	if p.o.Keep <= 0 {
 		return 0, nil
 	}
-	mine, err := p.rows.HoldTurn(ctx, "pruner", p.o.Holder, term)
-	if err != nil {
-		return 0, fmt.Errorf("take the pruner's turn: %w", err)
+	mine, err := p.turn.Take(ctx)
+	if !mine || err != nil {
+		return 0, err
 	}
-	if !mine {
-		return 0, nil
-	}
+	return p.prune(ctx)
+}
+
+func (p *Pruner) prune(ctx context.Context) (int, error) {
 	return p.rows.PruneEvents(ctx, p.o.Keep, p.o.Batch)
 }

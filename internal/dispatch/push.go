@@ -7,14 +7,11 @@ import (
 	"time"
 
 	"sandpiper/internal/job"
+	"sandpiper/internal/turn"
 )
 
 // deep is a queue in which a missing hint cannot be told from one that waits its turn.
 const deep = 64
-
-// term is how long one process keeps the sweeper's turn. After its death the next one waits for so long, at most, and so
-// the turn has moved within 10 s.
-const term = 8 * time.Second
 
 // never is an age that no hint reaches: only jobs without a hint remain.
 const never = time.Duration(math.MaxInt64)
@@ -40,7 +37,7 @@ func again(depth, batch int) (age time.Duration, limit int) {
 // When Redis has returned, the hints of the jobs that were submitted meanwhile are lost, however many older ones wait
 // there: once, every job that waits may get another, the most urgent first.
 func (s *Sweeper) push(ctx context.Context, depth int, returned bool) (int, error) {
-	mine, err := s.jobs.HoldTurn(ctx, "sweeper", s.o.Holder, term)
+	mine, err := s.jobs.HoldTurn(ctx, "sweeper", s.o.Holder, turn.Lease)
 	if err != nil {
 		return 0, fmt.Errorf("take the sweeper's turn: %w", err)
 	}

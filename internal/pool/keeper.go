@@ -12,6 +12,7 @@ import (
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
 	"sandpiper/internal/telemetry"
+	"sandpiper/internal/turn"
 )
 
 // waiting is what the keeper reads: sandboxes that somebody asked for, and those that are to be deleted.
@@ -103,16 +104,13 @@ func (k *Keeper) Turn(ctx context.Context) error {
 	return group.Wait()
 }
 
-// term is how long one worker keeps the turn of deleting. After its death the next one waits for so long, at most.
-const term = 8 * time.Second
-
 // old are the sandboxes to delete, for the one worker of the fleet whose turn it is.
 func (k *Keeper) old(ctx context.Context) ([]job.Sandbox, error) {
 	old, err := k.rows.SandboxesToDelete(ctx, 8)
 	if err != nil || len(old) == 0 {
 		return nil, err
 	}
-	mine, err := k.rows.HoldTurn(ctx, "keeper", k.o.Worker, term)
+	mine, err := k.rows.HoldTurn(ctx, "keeper", k.o.Worker, turn.Lease)
 	if err != nil || !mine {
 		return nil, err
 	}

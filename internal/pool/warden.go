@@ -10,6 +10,7 @@ import (
 
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
+	"sandpiper/internal/turn"
 )
 
 // known is what a warden needs of package store.
@@ -17,7 +18,7 @@ type known interface {
 	// LiveSandboxes lists the sandboxes that are not gone, oldest first, those after a place that an earlier call returned.
 	LiveSandboxes(ctx context.Context, after int64, limit int) (page []job.Sandbox, next int64, err error)
 	SandboxGone(ctx context.Context, id, reason string) error
-	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
+	turn.Rows
 }
 
 // WardenOptions are what a warden may be told. Zero values are good defaults.
@@ -34,7 +35,8 @@ type Warden struct {
 	pool    *Pool
 	rows    known
 	o       WardenOptions
-	unknown map[string]bool // platform ids that no row knew at the last turn
+	turn    turn.Turn
+	unknown map[string]bool // platform ids that no row knew at the last look, while the turn is ours
 }
 
 // NewWarden returns a warden; it does nothing before Run.
@@ -45,33 +47,28 @@ func NewWarden(p *Pool, r known, o WardenOptions) *Warden {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Warden{pool: p, rows: r, o: o}
-}
-
-// Run turns until ctx ends. A failed turn is logged here, once.
-func (w *Warden) Run(ctx context.Context) error {
-	tick := time.NewTicker(w.o.Every)
-	defer tick.Stop()
-	for {
-		if err := w.Turn(ctx); err != nil && ctx.Err() == nil {
-			w.o.Log.ErrorContext(ctx, "comparing the platform with the rows failed", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	w := &Warden{pool: p, rows: r, o: o}
+	w.turn = turn.Turn{
+		Rows: r, Name: "warden", Holder: o.Holder, Every: o.Every, Log: o.Log,
+		Lost: func() { w.unknown = nil },
 	}
+	return w
 }
 
-// Turn looks once, for the one process of the fleet whose turn it is. The rows are read before the platform: a sandbox has
-// its row first.
+// Run looks every so often, for the whole fleet, until ctx ends.
+func (w *Warden) Run(ctx context.Context) error { return w.turn.Run(ctx, w.look) }
+
+// Turn looks once, for the one process of the fleet whose turn it is.
 func (w *Warden) Turn(ctx context.Context) error {
-	mine, err := w.rows.HoldTurn(ctx, "warden", w.o.Holder, 2*w.o.Every) // kept from turn to turn: what is unknown is remembered here
+	mine, err := w.turn.Take(ctx)
 	if err != nil || !mine {
-		w.unknown = nil
 		return err
 	}
+	return w.look(ctx)
+}
+
+// look compares. The rows are read before the platform: a sandbox has its row first.
+func (w *Warden) look(ctx context.Context) error {
 	rows, err := w.live(ctx)
 	if err != nil {
 		return err
@@ -109,7 +106,7 @@ func (w *Warden) live(ctx context.Context) (map[string]job.Sandbox, error) {
 const grown = 10 * time.Minute
 
 // remove deletes what is ours on the platform and in no row: left of a creation whose worker gave up. It must have been
-// unknown at two turns, be old enough, and still be ours when it is asked for by its id: a list may lag behind.
+// unknown at two looks, be old enough, and still be ours when it is asked for by its id: a list may lag behind.
 func (w *Warden) remove(ctx context.Context, rows map[string]job.Sandbox, there []daytona.Sandbox) (err error) {
 	before := w.unknown
 	w.unknown = map[string]bool{}
