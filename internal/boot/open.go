@@ -212,7 +212,7 @@ func (h *House) openServer(context.Context) error {
 func (h *House) openAPI(context.Context) error {
 	h.relay = relay.New(h.store, h.bus, relay.Options{Log: h.log})
 	jobs := dispatch.New(h.store, h.queue, dispatch.Options{Log: h.log})
-	h.server.Furnish(httpapi.Deps{Jobs: jobs, Reads: h.store, Sandboxes: h.store, Lanes: h.store, Relay: h.relay})
+	h.server.Furnish(httpapi.Deps{Jobs: jobs, Reads: h.store, Sandboxes: h.store, Lanes: h.store, Answers: h.store, Relay: h.relay})
 	h.hintsLost = jobs.Lost
 	return nil
 }

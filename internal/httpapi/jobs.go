@@ -122,7 +122,8 @@ func (s *Server) untilEnded(c echo.Context, caller auth.Caller, id string, wait 
 	})
 }
 
-// cancel asks for a job's end. A running one shows cancelRequested until nothing of it is left.
+// cancel asks for a job's end. A running one shows cancelRequested until nothing of it is left. With a
+// key the first answer is given again, also when the job has ended since.
 func (s *Server) cancel(c echo.Context) error {
 	q := queryOf(c)
 	if err := s.namedInBody(c, q); err != nil {
@@ -132,11 +133,10 @@ func (s *Server) cancel(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	j, err := s.Jobs.Cancel(c.Request().Context(), caller, id)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, viewOf(j))
+	return s.once(c, caller, "cancel "+id, id, func() (any, error) {
+		j, err := s.Jobs.Cancel(c.Request().Context(), caller, id)
+		return viewOf(j), err
+	})
 }
 
 // namedInBody lets the body of a request that needs none say who asks, as every other body does.

@@ -9,6 +9,7 @@ import (
 
 	"sandpiper/internal/httpapi"
 	"sandpiper/internal/job"
+	"sandpiper/internal/store/storetest"
 )
 
 func TestAConflictNamesWhatTheKeyMade(t *testing.T) {
@@ -94,5 +95,53 @@ func TestASandboxThatCannotBeMadeIsSoAgain(t *testing.T) {
 	}
 	if err := <-made; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestACancelIsAnsweredAsItWasAtFirst, with its key; without one, by what became of the job since.
+func TestACancelIsAnsweredAsItWasAtFirst(t *testing.T) {
+	h := newHouse(t)
+	c := storetest.Claimed(t, h.store)
+	path := "/api/jobs/" + c.Job.ID + "/cancel"
+	cancel := func(key string) answer { return h.post(path, `{"userId":"ann"}`, "Idempotency-Key", key) }
+	first := cancel("k")
+	if j := into[jobView](t, first); first.status != http.StatusOK || j.State != "running" || !j.CancelRequested {
+		t.Fatalf("first: %d %s", first.status, first.body)
+	}
+	if err := h.store.Finish(t.Context(), c.Attempt, storetest.Answer("4"), c.Job.LastSeq); err != nil { // it came too late
+		t.Fatal(err)
+	}
+	for range 2 {
+		again := cancel("k")
+		if again.status != first.status || string(again.body) != string(first.body) || again.header.Get("Idempotent-Replayed") != "true" {
+			t.Errorf("again: %d %s, want %d %s", again.status, again.body, first.status, first.body)
+		}
+		wantProblem(t, cancel("another"), http.StatusConflict, job.JobFinished) // and that keeps no answer
+	}
+	other := storetest.Claimed(t, h.store).Job.ID
+	a := h.post("/api/jobs/"+other+"/cancel", `{"userId":"ann"}`, "Idempotency-Key", "k")
+	wantProblem(t, a, http.StatusConflict, job.IdempotencyConflict)
+	if p := into[struct{ JobID string }](t, a); p.JobID != c.Job.ID || storetest.Read(t, h.store, other).CancelRequested {
+		t.Errorf("a key that came with another job: names %q; the other one's cancel was asked for: %v", p.JobID, storetest.Read(t, h.store, other).CancelRequested)
+	}
+	wantProblem(t, h.post("/api/knowledge/process", prompt, "Idempotency-Key", "k"), http.StatusConflict, job.IdempotencyConflict)
+	wantProblem(t, cancel("no key"), http.StatusBadRequest, job.InvalidIdempotencyKey)
+}
+
+// TestManyCancelsAtOnceGetOneAnswer, and the job is cancelled once.
+func TestManyCancelsAtOnceGetOneAnswer(t *testing.T) {
+	h := newHouse(t)
+	id := h.submit("ann")
+	answers := make(chan string, 10)
+	for range cap(answers) {
+		go func() {
+			answers <- string(h.post("/api/jobs/"+id+"/cancel", `{"userId":"ann"}`, "Idempotency-Key", "k").body)
+		}()
+	}
+	first := <-answers
+	for range cap(answers) - 1 {
+		if next := <-answers; next != first {
+			t.Errorf("answers %s and %s", first, next)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -35,26 +36,33 @@ func (s *Server) lanes(c echo.Context) error {
 	return c.JSON(http.StatusOK, pageOf(all, laneViewOf, nil))
 }
 
-// clearLane lets one job try a lane that is parked or paused. Asking twice does no harm.
+// clearLane lets one job try a lane that is parked or paused. Asking twice does no harm, but with a key it is
+// answered as it was: a repeated request does not open a lane that was parked again meanwhile.
 func (s *Server) clearLane(c echo.Context) error {
-	if _, err := queryOf(c).caller(c); err != nil {
-		return err
-	}
-	l, err := s.Lanes.ClearLane(c.Request().Context(), c.Param("id"))
+	caller, err := queryOf(c).caller(c)
 	if err != nil {
 		return err
 	}
-	s.log.InfoContext(c.Request().Context(), "lane cleared", "lane", l.Public(), "model", l.Model, "state", l.State)
-	all, err := s.Lanes.Lanes(c.Request().Context())
+	id := c.Param("id")
+	return s.once(c, caller, "clear lane "+id, "", func() (any, error) { return s.clear(c.Request().Context(), id) })
+}
+
+func (s *Server) clear(ctx context.Context, id string) (view any, err error) {
+	l, err := s.Lanes.ClearLane(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	s.log.InfoContext(ctx, "lane cleared", "lane", l.Public(), "model", l.Model, "state", l.State)
+	all, err := s.Lanes.Lanes(ctx)
+	if err != nil {
+		return nil, err
 	}
 	for _, v := range all {
 		if v.LaneID == l.LaneID {
-			return c.JSON(http.StatusOK, laneViewOf(v))
+			return laneViewOf(v), nil
 		}
 	}
-	return job.ErrLaneNotFound
+	return nil, job.ErrLaneNotFound
 }
 
 func laneViewOf(l job.LaneView) laneView {

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"sandpiper/internal/job"
 	"sandpiper/internal/store/storetest"
@@ -38,5 +39,38 @@ func TestALaneIsShownAndCleared(t *testing.T) {
 		if l := into[lane](t, h.post("/api/lanes/"+id.Public()+"/clear", "")); l.State != "probing" || *l.Allowed != 1 {
 			t.Errorf("cleared %+v", l)
 		}
+	}
+}
+
+// TestALaneIsClearedOnceForAKey: the request comes again when the lane is parked anew, and does not open it.
+func TestALaneIsClearedOnceForAKey(t *testing.T) {
+	h := newHouse(t)
+	id := job.LaneID{Key: "key-1", Model: "sonnet"}
+	q := storetest.ClaimOf(h.submit("ann"))
+	q.Key = id.Key
+	c, err := h.store.Claim(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	park := func() {
+		l, err := h.store.LaneTrouble(t.Context(), c.Attempt, id, job.Trouble{Code: job.APIRateLimited, Asked: time.Hour})
+		if err != nil || l.State != job.LanePaused {
+			t.Fatal(l, err)
+		}
+	}
+	clear := func(key string) answer {
+		return h.post("/api/lanes/"+id.Public()+"/clear", "", "Idempotency-Key", key)
+	}
+	park()
+	first := clear("k")
+	park()
+	if again := clear("k"); string(again.body) != string(first.body) || again.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("again: %s, want %s", again.body, first.body)
+	}
+	if l := into[struct{ Items []struct{ State string } }](t, h.get("/api/lanes")).Items[0]; l.State != "paused" {
+		t.Errorf("the lane is %s", l.State)
+	}
+	if l := into[struct{ State string }](t, clear("another")); l.State != "probing" {
+		t.Errorf("with another key it is %s", l.State)
 	}
 }

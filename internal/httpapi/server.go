@@ -47,13 +47,20 @@ type Lanes interface {
 	ClearLane(ctx context.Context, id string) (job.Lane, error)
 }
 
-// Deps are what a Server must have. Jobs, Reads, Sandboxes, Lanes and Relay, all of which need the database, may come later, by
+// Answers keeps what was answered to requests with a key that do no harm twice; *store.Store does.
+type Answers interface {
+	Answered(ctx context.Context, tenant, userID string, k store.Key) (store.Answer, error)
+	AnswerOnce(ctx context.Context, tenant, userID string, k store.Key, jobID string, a store.Answer) (store.Answer, error)
+}
+
+// Deps are what a Server must have. Jobs, Reads, Sandboxes, Lanes, Answers and Relay, all of which need the database, may come later, by
 // Furnish.
 type Deps struct {
 	Jobs      Jobs
 	Reads     Reads
 	Sandboxes Sandboxes
 	Lanes     Lanes
+	Answers   Answers
 	Relay     *relay.Relay // its Run is the caller's business
 
 	Keys    *auth.Keyring // who may ask; nil means local mode: whoever is named, else the local operator

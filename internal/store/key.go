@@ -87,6 +87,47 @@ func firstAnswer(ctx context.Context, from querier, tenant, userID string, k Key
 	return a, err
 }
 
+// Answered is what was answered to the first request with the key, for requests that do no harm twice: AnswerOnce kept it. A
+// Status of 0 says that there was none. job.KeyReused: the key came with another request.
+func (s *Store) Answered(ctx context.Context, tenant, userID string, k Key) (a Answer, err error) {
+	var first made
+	var fingerprint []byte
+	err = s.reads.row(ctx, `SELECT job_id, sandbox_id, fingerprint, status, answer FROM idempotency
+		WHERE tenant = $1 AND user_id = $2 AND key = $3`, tenant, userID, k.Name).
+		Scan(&first.jobID, &first.sandboxID, &fingerprint, &a.Status, &a.Body)
+	if noRows(err) {
+		return Answer{}, nil
+	}
+	if err == nil && !bytes.Equal(fingerprint, k.Fingerprint) {
+		err = job.KeyReused{JobID: first.jobID, SandboxID: first.sandboxID}
+	}
+	if err != nil {
+		return Answer{}, fmt.Errorf("look for the answer to key %s: %w", k.Name, err)
+	}
+	return a, nil
+}
+
+// AnswerOnce takes the key for a request about a job, "" for none, which has been done, and keeps what is answered to it. It
+// returns what is to be answered: the first answer that was kept, of several at once too. job.KeyReused: the key came with
+// another request meanwhile.
+func (s *Store) AnswerOnce(ctx context.Context, tenant, userID string, k Key, jobID string, a Answer) (kept Answer, err error) {
+	err = s.write(ctx, about(k.of(tenant, userID)), func(ctx context.Context, t *tx) error {
+		if _, err := t.takeKey(ctx, tenant, userID, k, made{jobID: jobID}); err != nil {
+			return err
+		}
+		_, err := t.exec(ctx, `UPDATE idempotency SET status = $4, answer = $5
+			WHERE tenant = $1 AND user_id = $2 AND key = $3 AND status = 0`, tenant, userID, k.Name, a.Status, blob(a.Body))
+		if err == nil {
+			kept, err = firstAnswer(ctx, t, tenant, userID, k)
+		}
+		return err
+	})
+	if err != nil {
+		return Answer{}, fmt.Errorf("keep the answer to key %s: %w", k.Name, err)
+	}
+	return kept, nil
+}
+
 const oldKeys = `FROM idempotency WHERE created_at <= {now} - $1 ORDER BY created_at LIMIT $2`
 
 // ForgetKeys forgets keys that are older than age, the oldest first and at most limit of them, and counts them. A request
