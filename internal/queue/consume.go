@@ -43,6 +43,8 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, handle func(ctx co
 	client.AddHook(pace{cut.done})
 	if q.alone {
 		client.AddHook(newHush(&q.pushes))
+	} else {
+		client.AddHook(newPeek(func(ctx context.Context) (map[string]bool, error) { return emptyLists(ctx, client) }))
 	}
 	defer client.Close()
 
@@ -66,6 +68,25 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, handle func(ctx co
 	server.Shutdown()
 	return nil
 }
+
+// emptyLists says of each queue's pending list whether it is empty.
+func emptyLists(ctx context.Context, client redis.UniversalClient) (map[string]bool, error) {
+	lengths := map[string]*redis.IntCmd{}
+	_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for name := range weights {
+			lengths[pending(name)] = p.LLen(ctx, pending(name))
+		}
+		return nil
+	})
+	empty := map[string]bool{}
+	for list, n := range lengths {
+		empty[list] = n.Val() == 0
+	}
+	return empty, err
+}
+
+// pending is the list that asynq keeps the waiting hints of a queue in.
+func pending(queue string) string { return "asynq:{" + queue + "}:pending" }
 
 // call keeps a panic of handle from asynq, which would call it again and again.
 func (q *Queue) call(ctx context.Context, jobID string, handle func(context.Context, string)) {

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -176,8 +177,34 @@ func TestAnIdleConsumerAsksAtItsPace(t *testing.T) {
 	before := e.Commands()
 	tick := time.After(time.Second)
 	<-tick
-	if asked := e.Commands() - before; asked > 9*150 {
-		t.Errorf("%d commands in a second, want about nine for each 10 ms: a script of two for each queue", asked)
+	if asked := e.Commands() - before; asked > 3*300 {
+		t.Errorf("%d commands in a second, want about three for each 5 ms: one for each queue, and no script", asked)
+	}
+}
+
+// TestAnIdleConsumerTakesFromEveryQueue: what it does not ask for, since all queues were empty, it asks for when one is not.
+func TestAnIdleConsumerTakesFromEveryQueue(t *testing.T) {
+	e := embedded(t)
+	q := open(t, e.URL())
+	came := make(chan string)
+	defer consume(t, q, 2, func(_ context.Context, id string) { came <- id })()
+	for round := range 3 {
+		for _, priority := range job.Priorities {
+			idle := time.After(50 * time.Millisecond) // all queues were found empty meanwhile
+			<-idle
+			for i := range 3 {
+				h := hint(fmt.Sprintf("%s_%d", priority, i), int64(round))
+				h.Priority = priority
+				push(t, q, h)
+			}
+			got := map[string]bool{}
+			for range 3 {
+				got[next(t, came, "a hint of "+string(priority))] = true
+			}
+			if len(got) != 3 {
+				t.Errorf("%v of %s came, want each of three", got, priority)
+			}
+		}
 	}
 }
 

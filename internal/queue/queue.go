@@ -19,7 +19,7 @@ import (
 
 // Options are what a queue may be told.
 type Options struct {
-	TaskCheckInterval time.Duration // between two looks at empty queues; 0 means 10 ms
+	TaskCheckInterval time.Duration // between two looks at empty queues; 0 means 5 ms, and 10 ms alone
 	// Alone says that nobody else pushes to this Redis, as with an embedded one. Then empty queues cost next to nothing
 	// however short TaskCheckInterval is.
 	Alone bool
@@ -46,9 +46,13 @@ func Open(url string, o Options) (*Queue, error) {
 		return nil, fmt.Errorf("open the queue: the URL of Redis %w", err)
 	}
 	quick := redisurl.Quick(opts)
+	every := 5 * time.Millisecond
+	if o.Alone {
+		every = 10 * time.Millisecond
+	}
 	return &Queue{
 		redis: opts, quick: quick, client: asynq.NewClientFromRedisClient(quick),
-		check: cmp.Or(o.TaskCheckInterval, 10*time.Millisecond), alone: o.Alone,
+		check: cmp.Or(o.TaskCheckInterval, every), alone: o.Alone,
 		log: cmp.Or(o.Log, slog.Default()),
 	}, nil
 }
@@ -103,7 +107,7 @@ func (q *Queue) Depth(ctx context.Context) (int, error) {
 	_, err := q.quick.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, name := range job.Priorities {
 			p.SAdd(ctx, "asynq:queues", string(name))
-			counts[i] = p.LLen(ctx, "asynq:{"+string(name)+"}:pending")
+			counts[i] = p.LLen(ctx, pending(string(name)))
 		}
 		return nil
 	})
