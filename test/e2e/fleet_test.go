@@ -54,8 +54,13 @@ func openFleet(t testing.TB, model *scripted.Server, vars []string, habits ...ha
 // newFleet prepares a fleet of no process but the local Daytona, on a database whose schema is up to date.
 func newFleet(t testing.TB, model *scripted.Server, vars []string, habits ...habit) *fleet {
 	t.Helper()
-	f := &fleet{house: house{database: pgtest.URL(t)}, data: last(vars, "SANDPIPER_DATA")}
-	migrated(t, f.database)
+	return newFleetOn(t, pgtest.Shared(t).Copy(t, migrate), redistest.Start(t), model, vars, habits...)
+}
+
+// newFleetOn is newFleet, on servers of the caller's own.
+func newFleetOn(t testing.TB, database string, redis *redistest.Server, model *scripted.Server, vars []string, habits ...habit) *fleet {
+	t.Helper()
+	f := &fleet{house: house{database: database}, data: last(vars, "SANDPIPER_DATA")}
 	f.model, f.log = model, &logBuffer{}
 	f.stop = sync.OnceValue(func() error { return f.end(t) })
 	t.Cleanup(func() {
@@ -70,7 +75,7 @@ func newFleet(t testing.TB, model *scripted.Server, vars []string, habits ...hab
 		}
 	})
 	base := []string{
-		"DATABASE_URL=" + f.database, "REDIS_URL=" + redistest.Start(t).URL(), "DAYTONA_API_KEY=" + daytonaKey, habitsVar + "=" + named(habits),
+		"DATABASE_URL=" + f.database, "REDIS_URL=" + redis.URL(), "DAYTONA_API_KEY=" + daytonaKey, habitsVar + "=" + named(habits),
 	}
 	f.daytona = start(t, config.RoleDaytona, f.log, append(slices.Clone(vars), "DAYTONA_API_KEY="+daytonaKey, "SANDPIPER_DAYTONA_ADDR=127.0.0.1:0"))
 	f.vars = append(append(base, "DAYTONA_API_URL="+f.daytona.where(t)), vars...)
@@ -80,9 +85,14 @@ func newFleet(t testing.TB, model *scripted.Server, vars []string, habits ...hab
 // migrated brings a database's schema up to date.
 func migrated(t testing.TB, database string) {
 	t.Helper()
-	if _, _, err := store.Migrate(t.Context(), database, slog.New(slog.DiscardHandler)); err != nil {
+	if err := migrate(database); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func migrate(database string) error {
+	_, _, err := store.Migrate(context.Background(), database, slog.New(slog.DiscardHandler))
+	return err
 }
 
 // named are the names of habits, as a process reads them.
