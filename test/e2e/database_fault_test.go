@@ -13,28 +13,30 @@ import (
 	"sandpiper/internal/pgtest"
 )
 
-var outage = flag.Duration("outage", 8*time.Second, "how long Postgres is gone while prompts run: longer than a lease")
+var (
+	outage   = flag.Duration("outage", 8*time.Second, "how long Postgres is gone while prompts run: longer than a lease")
+	manyHeld = flag.Int("held", 6, "how many prompts run while Postgres is gone; each is a claude command, of some 200 MB")
+)
 
 // TestPostgresIsGoneWhilePromptsRun: the prompts go on in their sandboxes, requests are refused in words and nothing else, and
 // when it is back everything ends as if nothing had been: asked once, no try, no second attempt.
 func TestPostgresIsGoneWhilePromptsRun(t *testing.T) {
-	const prompts = 6
 	server := pgtest.New(t)
 	database := server.Database(t)
 	migrated(t, database)
 	model := scripted.New(t)
-	asked, answer := make(chan struct{}, 100), make(chan struct{})
+	asked, answer := make(chan struct{}, 2**manyHeld), make(chan struct{})
 	model.Handle(func(scripted.Request) scripted.Answer {
 		asked <- struct{}{}
 		<-answer
 		return scripted.Text("4")
 	})
-	h := openWith(t, model, append(usual(t, model), "DATABASE_URL="+database), quick)
+	h := openWith(t, model, append(usual(t, model), "DATABASE_URL="+database, fmt.Sprint("SANDPIPER_CONCURRENCY=", *manyHeld)), quick)
 	var ids []string
-	for i := range prompts {
+	for i := range *manyHeld {
 		ids = append(ids, h.submit(t, client.Submit{UserID: fmt.Sprintf("user%d", i), Input: "What is 2+2?"}))
 	}
-	for range prompts {
+	for range *manyHeld {
 		<-asked
 	}
 	if err := server.Stop(); err != nil {
@@ -57,8 +59,8 @@ func TestPostgresIsGoneWhilePromptsRun(t *testing.T) {
 			}
 		}
 	}
-	if n := len(model.Requests()); n != prompts {
-		t.Errorf("the model was asked %d times, want %d", n, prompts)
+	if n := len(model.Requests()); n != *manyHeld {
+		t.Errorf("the model was asked %d times, want %d", n, *manyHeld)
 	}
 }
 
