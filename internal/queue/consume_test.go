@@ -178,7 +178,7 @@ func TestAnIdleConsumerAsksAtItsPace(t *testing.T) {
 	tick := time.After(time.Second)
 	<-tick
 	if asked := e.Commands() - before; asked > 3*300 {
-		t.Errorf("%d commands in a second, want about three for each 5 ms: one for each queue, and no script", asked)
+		t.Errorf("%d commands in a second, want about three for each 6 ms: one for each queue, and no script", asked)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 
 // Options are what a queue may be told.
 type Options struct {
-	TaskCheckInterval time.Duration // between two looks at empty queues; 0 means 5 ms, and 10 ms alone
+	TaskCheckInterval time.Duration // between two looks at empty queues; 0 means 6 ms, and 10 ms alone
 	// Alone says that nobody else pushes to this Redis, as with an embedded one. Then empty queues cost next to nothing
 	// however short TaskCheckInterval is.
 	Alone bool
@@ -46,7 +46,7 @@ func Open(url string, o Options) (*Queue, error) {
 		return nil, fmt.Errorf("open the queue: the URL of Redis %w", err)
 	}
 	quick := redisurl.Quick(opts)
-	every := 5 * time.Millisecond
+	every := 6 * time.Millisecond
 	if o.Alone {
 		every = 10 * time.Millisecond
 	}
