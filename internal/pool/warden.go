@@ -18,6 +18,7 @@ type known interface {
 	// LiveSandboxes lists the sandboxes that are not gone, oldest first, those after a place that an earlier call returned.
 	LiveSandboxes(ctx context.Context, after int64, limit int) (page []job.Sandbox, next int64, err error)
 	SandboxGone(ctx context.Context, id, reason string) error
+	HadSandbox(ctx context.Context, id string) (bool, error)
 	turn.Rows
 }
 
@@ -36,7 +37,7 @@ type Warden struct {
 	rows    known
 	o       WardenOptions
 	turn    turn.Turn
-	unknown map[string]bool // platform ids that no row knew at the last look, while the turn is ours
+	unknown map[string]bool // platform ids that no living row knew at the last look, while the turn is ours
 }
 
 // NewWarden returns a warden; it does nothing before Run.
@@ -105,8 +106,12 @@ func (w *Warden) live(ctx context.Context) (map[string]job.Sandbox, error) {
 // grown is how old a sandbox that no row knows must be before it is removed.
 const grown = 10 * time.Minute
 
-// remove deletes what is ours on the platform and in no row: left of a creation whose worker gave up. It must have been
-// unknown at two looks, be old enough, and still be ours when it is asked for by its id: a list may lag behind.
+// remove deletes what is ours on the platform while its row says that it is gone: left of a creation whose worker gave up, and
+// that took effect later. It must have been so at two looks, be old enough, and still be ours when it is asked for by its id: a
+// list may lag behind.
+//
+// What has no row at all is left alone: rows come first and are kept, so another database made it, one that has the same
+// installation's id because it is a copy of this one, or this one of it.
 func (w *Warden) remove(ctx context.Context, rows map[string]job.Sandbox, there []daytona.Sandbox) (err error) {
 	before := w.unknown
 	w.unknown = map[string]bool{}
@@ -116,26 +121,36 @@ func (w *Warden) remove(ctx context.Context, rows map[string]job.Sandbox, there 
 		}
 		w.unknown[found.ID] = true
 		if before[found.ID] {
-			err = errors.Join(err, w.removeOne(ctx, found.ID))
+			err = errors.Join(err, w.removeOne(ctx, found))
 		}
 	}
 	return err
 }
 
-func (w *Warden) removeOne(ctx context.Context, id string) error {
+func (w *Warden) removeOne(ctx context.Context, listed daytona.Sandbox) error {
+	id := listed.ID
+	had, err := w.rows.HadSandbox(ctx, listed.Labels[sandboxLabel])
+	if err != nil {
+		return err
+	}
+	if !had {
+		w.o.Log.WarnContext(ctx, "a sandbox of another database with this installation's id is left alone: give one of them an id of its own",
+			"platformId", id, "name", listed.Name, "createdAt", listed.CreatedAt)
+		return nil
+	}
 	found, err := w.pool.platform.Get(ctx, id)
 	switch {
 	case errors.Is(err, daytona.ErrNotFound):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look at sandbox %s, which no row knows: %w", id, err)
+		return fmt.Errorf("look at sandbox %s, whose row says that it is gone: %w", id, err)
 	case w.pool.ours(found) != nil, w.o.Now().Sub(found.CreatedAt) < grown, leaving(found):
 		return nil
 	}
 	if err := w.pool.platform.Delete(ctx, id); err != nil {
-		return fmt.Errorf("delete sandbox %s, which no row knows: %w", id, err)
+		return fmt.Errorf("delete sandbox %s, whose row says that it is gone: %w", id, err)
 	}
-	w.o.Log.WarnContext(ctx, "a sandbox that no row knew was deleted", "platformId", id, "name", found.Name, "createdAt", found.CreatedAt)
+	w.o.Log.WarnContext(ctx, "a sandbox whose row says that it is gone was deleted", "platformId", id, "name", found.Name, "createdAt", found.CreatedAt)
 	return nil
 }
 

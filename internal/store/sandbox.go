@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,6 +80,15 @@ func (s *Store) Sandbox(ctx context.Context, c auth.Caller, id string) (job.Sand
 		return job.Sandbox{}, fmt.Errorf("read sandbox %s: %w", id, err)
 	}
 	return b, nil
+}
+
+// HadSandbox reports whether this database has ever had a sandbox: it has a row, whatever its state. Rows are kept.
+func (s *Store) HadSandbox(ctx context.Context, id string) (bool, error) {
+	_, err := loadSandbox(ctx, s.reads, id)
+	if errors.Is(err, job.ErrSandboxNotFound) {
+		return false, nil
+	}
+	return err == nil, wrap(err, "look for sandbox "+id)
 }
 
 // Sandboxes lists c's sandboxes that are not gone, newest first. A limit of 0 means 50.
