@@ -77,9 +77,14 @@ func newFleetOn(t testing.TB, database string, redis *redistest.Server, model *s
 	base := []string{
 		"DATABASE_URL=" + f.database, "REDIS_URL=" + redis.URL(), "DAYTONA_API_KEY=" + daytonaKey, habitsVar + "=" + named(habits),
 	}
-	f.daytona = start(t, config.RoleDaytona, f.log, append(slices.Clone(vars), "DAYTONA_API_KEY="+daytonaKey, "SANDPIPER_DAYTONA_ADDR=127.0.0.1:0"))
+	f.startDaytona(t, vars, "127.0.0.1:0")
 	f.vars = append(append(base, "DAYTONA_API_URL="+f.daytona.where(t)), vars...)
 	return f
+}
+
+func (f *fleet) startDaytona(t testing.TB, vars []string, at string) {
+	t.Helper()
+	f.daytona = start(t, config.RoleDaytona, f.log, append(slices.Clone(vars), "DAYTONA_API_KEY="+daytonaKey, "SANDPIPER_DAYTONA_ADDR="+at))
 }
 
 // migrated brings a database's schema up to date.
