@@ -114,7 +114,7 @@ func (h *House) openStore(ctx context.Context) (err error) {
 }
 
 func (h *House) voidLeases(ctx context.Context, s *store.Store) error {
-	left, err := s.VoidLeases(ctx)
+	left, err := s.VoidLeases(ctx, lease)
 	if left > 0 {
 		h.log.InfoContext(ctx, "jobs of an earlier process are looked into", "jobs", left)
 	}

@@ -90,10 +90,16 @@ func (t *tx) extend(ctx context.Context, worker string, held []job.Attempt, leas
 }
 
 // VoidLeases lets every lease lapse now and counts them. Only who knows that no other worker lives may call it: the
-// process that has just locked the database.
-func (s *Store) VoidLeases(ctx context.Context) (int, error) {
+// process that has just locked the database. Who held them has died, so that is counted as at a takeover (abandoned);
+// all of them had leases of this length.
+func (s *Store) VoidLeases(ctx context.Context, lease time.Duration) (int, error) {
 	var n int64
 	err := s.write(ctx, nil, func(ctx context.Context, t *tx) (err error) {
+		_, err = t.exec(ctx, `UPDATE jobs SET deaths = deaths + 1 WHERE quiet_since > 0 AND id IN (SELECT l.job_id FROM leases l
+			WHERE l.expires_at > 1 AND l.expires_at - $1 < jobs.quiet_since + $2)`, lease.Milliseconds(), early.Milliseconds())
+		if err != nil {
+			return err
+		}
 		n, err = t.exec(ctx, `UPDATE leases SET expires_at = CASE WHEN expires_at = 0 THEN 0 ELSE 1 END`) // 0 is "released"
 		return err
 	})

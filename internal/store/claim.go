@@ -168,7 +168,8 @@ func (t *tx) take(ctx context.Context, h *head, j *job.Job, q Claim, e job.Event
 }
 
 // abandoned is job.ErrNotClaimable unless the job is running and nobody's lease holds it. It says how that came, and adds
-// to h.deaths when its worker died early. A lease that was given back or voided (expires_at 0, 1) is nobody's death. The
+// to h.deaths when its worker died early. A lease that was given back (expires_at 0) is nobody's death, and the death under one
+// that was voided (1) is counted. The
 // newest beat was a lease before the end of the lease: all workers of a fleet have leases of one length.
 func (t *tx) abandoned(ctx context.Context, h *head, lease time.Duration) (why string, err error) {
 	if h.state != job.Running {

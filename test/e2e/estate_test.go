@@ -19,6 +19,7 @@ const (
 
 // embeddedOnly are the tests that are not run again on a fleet, each with its reason.
 var embeddedOnly = map[string]string{
+	"TestAnUpThatDiesOfAJobFiveTimes":      "its subject is the lock of a file; a fleet's leases lapse",
 	"TestKilledInMidJob":                   "its subject is the next `up` of one data directory; a fleet's is TestAWorkerIsKilledInMidJob",
 	"TestStoppedInMidJob":                  "likewise",
 	"TestASecondStartWakesTheSandbox":      "only up stops sandboxes when it goes",

@@ -50,6 +50,35 @@ func TestAPoisonedJobIsStopped(t *testing.T) {
 	}
 }
 
+// TestAnUpThatDiesOfAJobFiveTimes ends it at its sixth start: each is killed when it has taken the job over, whose command
+// says nothing.
+func TestAnUpThatDiesOfAJobFiveTimes(t *testing.T) {
+	model, data := scripted.New(t), t.TempDir()
+	dumb := script(t, `#!/bin/bash
+[ "$1" = --version ] && { echo "2.1.330 (stand-in)"; exit 0; }
+exec sleep 600
+`)
+	var id string
+	for n := range 5 {
+		up := startProcess(t, model, data, "SANDPIPER_CLAUDE="+dumb)
+		if n == 0 {
+			id = up.submit(t, client.Submit{Input: "What is 2+2?"})
+		}
+		eventually(t, "it has the job", func() bool {
+			j, err := up.api.Job(t.Context(), id, 0)
+			must(t, err)
+			return j.State == client.Running && j.Attempt == int64(n+1)
+		})
+		up.kill(t)
+	}
+	last := startProcess(t, model, data, "SANDPIPER_CLAUDE="+dumb)
+	j := last.ended(t, id)
+	if j.State != client.Failed || j.Error.Code != "POISON_JOB" || j.Attempt > 6 {
+		t.Errorf("job = %s %+v by attempt %d; want it failed as POISON_JOB", j.State, j.Error, j.Attempt)
+	}
+	last.nothingRuns(t)
+}
+
 // fiveDie has five workers claim the job, and die before they have read anything.
 func fiveDie(t *testing.T, data, id string) {
 	t.Helper()

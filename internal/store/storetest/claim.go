@@ -138,7 +138,7 @@ func beatKeeps(t *testing.T, s *store.Store) {
 func voidLeases(t *testing.T, s *store.Store) {
 	a, b := Claimed(t, s), Claimed(t, s)
 	for range 2 {
-		if n, err := s.VoidLeases(t.Context()); err != nil || n != 2 {
+		if n, err := s.VoidLeases(t.Context(), Lease); err != nil || n != 2 {
 			t.Errorf("voided %d leases, %v; want 2", n, err)
 		}
 	}

@@ -99,7 +99,7 @@ func releasedOrLapsed(t *testing.T, s *store.Store) {
 	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.VoidLeases(t.Context()); err != nil || n != 2 {
+	if n, err := s.VoidLeases(t.Context(), Lease); err != nil || n != 2 {
 		t.Errorf("voided %d, %v; want both", n, err)
 	}
 	for id, why := range map[string]string{given.JobID: "handed over", silent.Job.ID: "lease lapsed"} {
@@ -177,7 +177,7 @@ func reopenKeeps(t *testing.T, f Fixture) {
 		t.Errorf("head %d, %v; want %d", got, err, head)
 	}
 	lapsed(t, s)
-	if n, err := s.VoidLeases(t.Context()); err != nil || n != 1 {
+	if n, err := s.VoidLeases(t.Context(), Lease); err != nil || n != 1 {
 		t.Errorf("voided %d, %v; want the one running job", n, err)
 	}
 	if next := TakenOver(t, s, running.Attempt); next.Run == nil || next.Attempt.Number != 2 {

@@ -18,6 +18,7 @@ var poisonFacts = []fact{
 	{"a byte of the run forgets the deaths", progressForgets},
 	{"events without a byte of the run forget nothing", eventsForgetNothing},
 	{"a lease that was given back is nobody's death", givenBackIsNoDeath},
+	{"a lease that is voided is a death, once", voidedIsADeath},
 	{"a worker that dies late has not died of the job", lateIsNoDeath},
 	{"a poisoned job with an open run is given to be stopped", poisonedRun},
 	{"a poisoned job that somebody cancelled ends as cancelled", poisonedCancel},
@@ -144,20 +145,48 @@ func eventsForgetNothing(t *testing.T, s *store.Store) {
 
 func givenBackIsNoDeath(t *testing.T, s *store.Store) {
 	c := dying(t, s, deaths-1)
-	for _, giveBack := range []func() (int, error){
-		func() (int, error) { return s.HandOver(t.Context(), Worker) },
-		func() (int, error) { return s.VoidLeases(t.Context()) },
-	} {
-		for range deaths {
-			if n, err := giveBack(); err != nil || n != 1 {
-				t.Fatalf("%d leases, %v", n, err)
-			}
-			q := ClaimOf(c.Job.ID)
-			q.TakeOver = true
-			c = claim(t, s, q)
+	for range deaths {
+		if n, err := s.HandOver(t.Context(), Worker); err != nil || n != 1 {
+			t.Fatalf("%d leases, %v", n, err)
 		}
+		if n, err := s.VoidLeases(t.Context(), Lease); err != nil || n != 1 { // as the next process of a file does
+			t.Fatalf("%d leases, %v", n, err)
+		}
+		c = again(t, s, c)
 	}
 	ends(t, s, c)
+}
+
+// again takes the job over.
+func again(t *testing.T, s *store.Store, c store.Claimed) store.Claimed {
+	t.Helper()
+	q := ClaimOf(c.Job.ID)
+	q.TakeOver = true
+	return claim(t, s, q)
+}
+
+// voidedIsADeath: the process of a file that finds a lease knows that its holder has died, and need not wait for its end. It
+// may do so twice before anybody takes the job over.
+func voidedIsADeath(t *testing.T, s *store.Store) {
+	void := func(lease time.Duration) {
+		for range 2 {
+			if _, err := s.VoidLeases(t.Context(), lease); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c := Claimed(t, s)
+	void(Lease - time.Minute) // of such leases, the newest beat was a minute after the claim: that one died late
+	for n := range deaths {
+		if c = again(t, s, c); c.Poisoned {
+			t.Fatalf("poisoned after %d deaths", n)
+		}
+		void(Lease)
+	}
+	q := ClaimOf(c.Job.ID)
+	q.TakeOver = true
+	notClaimable(t, s, q)
+	poisoned(t, s, c)
 }
 
 // lateIsNoDeath has a worker die whose newest beat came later than early after its claim: a lease before its end.
