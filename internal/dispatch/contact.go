@@ -5,7 +5,8 @@ import "time"
 // contact knows for how long this process has been in touch with the database. A silence breaks it: of the database, or a
 // pause, in which nothing failed but time went by, of this process (stopped) or of the whole machine (a laptop that slept).
 // One statement that fails breaks nothing: in half a lease every worker that lives has had its next beat. Times are
-// compared by the wall clock, as the other one stands still in a sleep.
+// compared by the wall clock, as the other one stands still in a sleep. One that is set back is a break too: else what was
+// noted before would lie in the future, for an hour or as far as it was set back.
 type contact struct {
 	need    time.Duration // contact before anything is taken over
 	trusted bool          // none is needed until the first break
@@ -20,7 +21,7 @@ func (c *contact) touch(now time.Time) {
 	if c.heard.IsZero() {
 		c.heard = c.now
 	}
-	if c.now.Sub(c.heard) > c.need/2 {
+	if silent := c.now.Sub(c.heard); silent < 0 || silent > c.need/2 {
 		c.since, c.trusted = time.Time{}, false
 	}
 }

@@ -135,6 +135,7 @@ func TestATakeOverNeedsOneLeaseOfUnbrokenContact(t *testing.T) {
 		"after trust, an outage":  {true, outage},
 		"after trust, a pause":    {true, func(_ *testing.T, x sweeper) { x.c.pass(lease) }},
 		"after the clock went on": {false, func(_ *testing.T, x sweeper) { x.c.pass(time.Hour) }},
+		"after it was set back":   {false, func(_ *testing.T, x sweeper) { x.c.pass(-time.Hour) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newSweeper(func(o *dispatch.SweeperOptions) { o.TrustLeases = tc.trust })
