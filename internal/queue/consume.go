@@ -42,7 +42,7 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, handle func(ctx co
 	client := redis.NewUniversalClient(opts)
 	client.AddHook(pace{cut.done})
 	if q.alone {
-		client.AddHook(newHush(&q.pushes))
+		client.AddHook(newHush(&q.pushes, len(weights), ctx.Done()))
 	} else {
 		client.AddHook(newPeek(func(ctx context.Context) (map[string]bool, error) { return emptyLists(ctx, client) }))
 	}

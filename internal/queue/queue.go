@@ -19,9 +19,9 @@ import (
 
 // Options are what a queue may be told.
 type Options struct {
-	TaskCheckInterval time.Duration // between two looks at empty queues; 0 means 6 ms, and 10 ms alone
-	// Alone says that nobody else pushes to this Redis, as with an embedded one. Then empty queues cost next to nothing
-	// however short TaskCheckInterval is.
+	TaskCheckInterval time.Duration // between two looks at empty queues; 0 means 6 ms, and 1 ms alone
+	// Alone says that nobody else pushes to this Redis, as with an embedded one. Then a look at empty queues waits for the
+	// next push, and costs next to nothing however short TaskCheckInterval is.
 	Alone bool
 	Log   *slog.Logger // asynq's own messages, at debug level; nil means slog.Default()
 }
@@ -33,8 +33,8 @@ type Queue struct {
 	client *asynq.Client
 	check  time.Duration
 	alone  bool
-	pushes atomic.Int64 // that may have reached Redis
-	away   atomic.Bool  // says a Lookout: hints are dropped at once, until Redis has answered a question of Depth
+	pushes pushes
+	away   atomic.Bool // says a Lookout: hints are dropped at once, until Redis has answered a question of Depth
 	log    *slog.Logger
 }
 
@@ -48,7 +48,7 @@ func Open(url string, o Options) (*Queue, error) {
 	quick := redisurl.Quick(opts)
 	every := 6 * time.Millisecond
 	if o.Alone {
-		every = 10 * time.Millisecond
+		every = time.Millisecond
 	}
 	return &Queue{
 		redis: opts, quick: quick, client: asynq.NewClientFromRedisClient(quick),
@@ -74,7 +74,7 @@ var errAway = errors.New("redis is away")
 func (q *Queue) Push(ctx context.Context, h job.Hint) error {
 	ctx, stop := context.WithTimeout(ctx, redisurl.Patience)
 	defer stop()
-	defer q.pushes.Add(1)
+	defer q.pushes.add()
 	if q.away.Load() {
 		return fmt.Errorf("push a hint of %s: %w", h.JobID, errAway)
 	}
