@@ -186,7 +186,7 @@ func (b *box) waiting() {
 	b.t.Helper()
 	eventually(b.t, "a poll waits", func() bool {
 		for _, pid := range b.processes() {
-			if line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline"); bytes.HasPrefix(line, []byte("tail\x00")) {
+			if line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline"); bytes.HasPrefix(line, []byte("tail\x00")) || bytes.HasPrefix(line, []byte("flock\x00-s\x00")) {
 				return true
 			}
 		}

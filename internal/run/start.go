@@ -138,7 +138,7 @@ func nulEnded(words []string) []byte {
 // mark is in the launcher's environment before its first instruction, so that nobody takes it for dead.
 func (l Launch) command(folder string, within time.Duration) string {
 	limit := l.Timeout + time.Minute
-	return fmt.Sprintf(`SANDPIPER_RUN=%s bash "$HOME/.sandpiper/runs/%[1]s/%s/run.sh" launch %[1]s %[2]s %d %d %d %d </dev/null`,
+	return fmt.Sprintf(`SANDPIPER_RUN=%s setsid -w bash "$HOME/.sandpiper/runs/%[1]s/%s/run.sh" launch %[1]s %[2]s %d %d %d %d </dev/null`,
 		l.RunID, folder, len(l.Prompt), within.Milliseconds(), int(limit.Seconds()+0.5), l.Attempt)
 }
 

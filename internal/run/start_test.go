@@ -325,27 +325,3 @@ func TestALaunchThatLostItsLockIsNotRepeated(t *testing.T) {
 		t.Errorf("Start again = %+v, %v, %d launches", got, err, b.launches())
 	}
 }
-
-func TestFoldersOfOldRunsAreRemoved(t *testing.T) {
-	b := newBox(t)
-	ids := map[string]time.Duration{"old": 25 * time.Hour, "young": 23 * time.Hour}
-	for name, age := range ids {
-		b.started(b.launch(`:`, func(l *run.Launch) { l.RunID = b.run(name) }))
-		b.followed(b.run(name))
-		then := time.Now().Add(-age)
-		if err := os.Chtimes(b.home+"/.sandpiper/runs/"+b.run(name)+"/exit", then, then); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.followed(b.started(b.launch(`sleep 0.2`)).RunID)
-	eventually(t, "the old one is gone", func() bool {
-		_, err := os.Stat(b.home + "/.sandpiper/runs/" + b.run("old"))
-		return errors.Is(err, os.ErrNotExist)
-	})
-	if e := b.looked(b.run("young"), ""); e.Kind != run.Ended {
-		t.Errorf("the young one: %s", e.Kind)
-	}
-	if e := b.looked(b.run("old"), job.Intended); e.Kind != run.Unknown {
-		t.Errorf("the old one: %s: its marker must stay", e.Kind)
-	}
-}

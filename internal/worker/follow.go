@@ -46,7 +46,7 @@ func (a *attempt) follow(ctx, final context.Context, left time.Duration) (decisi
 	}
 }
 
-// read follows until the run is over and everything it printed is committed. ctx says how long to wait for more; what
+// read follows until the run is over and everything that it showed is committed. ctx says how long to wait for more; what
 // was read is committed whatever became of ctx, while final lasts.
 func (r *reader) read(ctx, final context.Context) (claude.Ending, error) {
 	silent := time.Now()
@@ -85,7 +85,8 @@ type unanswered struct{ err error }
 func (u unanswered) Error() string { return fmt.Sprintf("the sandbox of a launched run: %v", u.err) }
 func (u unanswered) Unwrap() error { return u.err }
 
-// take decodes a chunk and commits what it tells, with the offset, in one step.
+// take decodes a chunk and commits what it tells, with the offset, in one step. A last chunk that shows nothing is left to
+// the outcome: whoever takes over before that reads it again.
 func (r *reader) take(ctx context.Context, chunk run.Chunk) error {
 	a := r.a
 	old := min(max(0, a.run.Offset-r.next), int64(len(chunk.Data)))
@@ -94,6 +95,11 @@ func (r *reader) take(ctx context.Context, chunk run.Chunk) error {
 	events := r.events(chunk.Data[old:])
 	r.next = chunk.Next
 	if chunk.Next <= a.run.Offset {
+		return nil
+	}
+	if chunk.Ended && len(events) == 0 { // what it tells besides is in the outcome, which is the next commit
+		a.run.Usage = a.w.mask.usage(r.decoder.Usage())
+		a.heed(ctx, r.heard)
 		return nil
 	}
 	b := store.Batch{RunID: a.run.ID, From: a.run.Offset, To: chunk.Next, Usage: a.w.mask.usage(r.decoder.Usage()), Events: events}

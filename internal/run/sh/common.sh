@@ -61,22 +61,22 @@ recorded() {
   return 1
 }
 
-# family: this script and its parents, in CHAIN, and in HOUSE the sandbox's daemon: the process that all others in
-# the sandbox descend from. It has to prove itself, because what is below it and young may be killed, and where a
+# family: this shell (not its script, of which the keeper is a fork) and its parents, in CHAIN, and in HOUSE the sandbox's
+# daemon: the process that all others in the sandbox descend from. It has to prove itself, because what is below it and young may be killed, and where a
 # sandbox has no process table of its own the machine's other processes are in sight. Proofs, for one of our parents:
 # its environment has this sandbox's id; or its command line is "… sandbox <id>" (our local daemon, whose environment
 # may not be read); or it is process 1 of a process table that is not the machine's own (whose inode number the kernel
 # fixes), on a host that has the sandbox's id for its name.
 family() {
-  CHAIN=" $$ " HOUSE=
-  local p=$$ mine=${DAYTONA_SANDBOX_ID-} known name= table words
+  local p=$BASHPID own=" $BASHPID " mine=${DAYTONA_SANDBOX_ID-} known name= table words
+  CHAIN=$own HOUSE=
   while fields "$p" && p=$PARENT && ((p > 0)); do CHAIN+="$p "; done
   [[ -n $mine ]] || return 0
-  set -- ${CHAIN#" $$ "}
+  set -- ${CHAIN#"$own"}
   (($#)) || return 0
   set -- "${@/#//proc/}"
   known=$(exec grep -lzxFs -- "DAYTONA_SANDBOX_ID=$mine" "${@/%//environ}")
-  for p in ${CHAIN#" $$ "}; do
+  for p in ${CHAIN#"$own"}; do
     words=()
     mapfile -d '' -t words < "/proc/$p/cmdline"
     [[ $known/ == *"/proc/$p/environ"* || "${#words[@]} ${words[*]:1}" == "3 sandbox $mine" ]] && HOUSE=$p

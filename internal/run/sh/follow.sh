@@ -46,26 +46,31 @@ await() {
   now=${EPOCHREALTIME/[.,]/}
   ((until > now + gather * 1000)) && until=$((now + gather * 1000))
   until over || ! left; do
-    doze /dev/null 0
+    doze
     over && break
     nap 0.02
   done
 }
 
-# doze FILE POSITION: until FILE has bytes behind POSITION, or the keeper has ended, or LEFT is over. It waits in the
+# doze [FILE POSITION]: until FILE has bytes behind POSITION, or the keeper has ended, or LEFT is over. It waits in the
 # kernel: tail for a write, flock for the file that the keeper holds locked as long as it lives (even a zombie has let go
-# of it, while its pid is still taken). Whichever is first writes to a pipe. A command without its keeper is watched by
-# its pid, every 40 ms.
+# of it, while its pid is still taken). Whichever is first writes to a pipe; without a FILE, flock's own end closes it. A
+# command without its keeper is watched by its pid, every 40 ms.
 doze() {
-  local bell pids=()
-  if [[ -e held ]] && alive "$KEEPER" "$KEEPER_START"; then
+  local bell lock pids=()
+  if [[ -e held && -z ${1-} ]] && alive "$KEEPER" "$KEEPER_START"; then
+    exec {lock}< held
+    exec {bell}< <(exec flock -s "$lock")
+    pids+=($!)
+    exec {lock}<&-
+  elif [[ -e held ]] && alive "$KEEPER" "$KEEPER_START"; then
     exec {bell}<> <(:)
     flock -s held echo >&"$bell" &
     pids+=($!)
     tail -c "+$(($2 + 1))" -s 1 -f --pid=$$ "$1" >&"$bell" &
     pids+=($!)
   elif [[ -n $COMMAND ]]; then
-    exec {bell}< <(exec tail -c "+$(($2 + 1))" -s 0.04 -f --pid="$COMMAND" "$1")
+    exec {bell}< <(exec tail -c "+$((${2-0} + 1))" -s 0.04 -f --pid="$COMMAND" "${1-/dev/null}")
     pids+=($!)
   else
     nap 0.02
@@ -77,12 +82,16 @@ doze() {
   exec {bell}<&-
 }
 
-# clean ends what the run left behind, once, and one reader at a time: readers would end each other.
+# clean ends what the run left behind, once. Where two looks in a row find nothing there is nothing to end; otherwise it is
+# one reader at a time: readers would end each other.
 clean() {
   [[ swept -nt exit && $state == ended ]] && return
-  exec {turn}>> sweep.lock
-  flock -w 20 "$turn"
-  if sweep 10; then : > swept; else state+=+left; fi
+  if remains || remains; then
+    exec {turn}>> sweep.lock
+    flock -w 20 "$turn"
+    sweep 10 || { state+=+left; return; }
+  fi
+  : > swept
 }
 
 # Each program that starts here holds up the end of every job: what fits goes into base64 as it is.

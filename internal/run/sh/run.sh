@@ -1,9 +1,12 @@
-# run.sh launch|keep ID FOLDER BYTES WITHIN LIMIT ATTEMPT
+# run.sh launch ID FOLDER BYTES WITHIN LIMIT ATTEMPT
 #
-# launch is what a session runs. It returns at once and says one line: "started", "already" (another launch came
-# first), "late" (WITHIN milliseconds after the upload were over), "lost" (a newer attempt than ATTEMPT has taken the run
-# over) or "broken" and why; only "started" started anything. keep is the process that stays: it starts the command, guards it for LIMIT seconds, and keeps its exit code.
-# Both carry SANDPIPER_RUN=ID in their environment from their first moment, so a reader can tell "dead" from "not yet".
+# launch is what a session runs, in a session of its own (setsid). It returns at once and says one line: "started", "already"
+# (another launch came first), "late" (WITHIN milliseconds after the upload were over), "lost" (a newer attempt than
+# ATTEMPT has taken the run over) or "broken" and why; only "started" started anything. keep is the process that stays,
+# a fork of it: it starts the command, guards it for LIMIT seconds, and keeps its exit code. Both carry SANDPIPER_RUN=ID
+# in their environment from their first moment, so a reader can tell "dead" from "not yet".
+#
+# Each program that starts before the command holds up every job by a millisecond and more.
 id=$2 by=$3 bytes=$4 within=$5 limit=$6 attempt=$7
 
 say() { printf 'sandpiper %s\n' "$*"; }
@@ -12,13 +15,18 @@ launch() {
   cd "$base/runs/$id" || { say broken no run folder; return; }
   theirs "$attempt" && { say lost; return; }
   [[ -d $base/launched ]] || { mkdir -p "$base/launched" && chmod 700 "$base"; }
-  local have= born= now
-  read -r have born < <(stat -c '%s %.3Y' "$by/prompt")
-  [[ $have == "$bytes" ]] || { say broken "the prompt has ${have:-no} bytes instead of $bytes"; return; }
   [[ -d $HOME/workspace ]] || { say broken there is no workspace folder; return; }
+  local prompt have= born= now
+  exec {prompt}< <(exec stat -c '%s %.3Y' "$by/prompt") # beside mkdir
   if ! mkdir lock; then
     [[ -d lock ]] || { say broken the lock cannot be made; return; }
     already
+    return
+  fi
+  read -r have born <&"$prompt"
+  if [[ $have != "$bytes" ]]; then
+    rmdir lock
+    say broken "the prompt has ${have:-no} bytes instead of $bytes"
     return
   fi
   # A prompt can remove the lock of its own run. The marker is a second witness.
@@ -35,7 +43,7 @@ launch() {
     say broken the disk is full
     return
   fi
-  ( others_closed; exec setsid bash "$by/run.sh" keep "$id" "$by" "$bytes" "$within" "$limit" "$attempt" ) </dev/null >/dev/null 2>&1 &
+  ( others_closed; keep ) </dev/null >/dev/null 2>&1 &
   say started
 }
 
@@ -59,15 +67,14 @@ others_closed() {
 }
 
 keep() {
-  cd "$base/runs/$id" || exit 1
   # Whoever ends the sandbox gently should find the command's own end here: only a kill ends the keeper. Ignored, not
   # handled: a handled signal would interrupt wait, whose status is then not the command's.
   trap '' HUP INT QUIT TERM
   local code boot guard
-  exec {HELD}> held && flock -x "$HELD" # readers wait for this lock: it goes with the keeper, however that ends
-  fields $$
+  exec {HELD}> held
+  fields "$BASHPID"
   read -r boot < /proc/sys/kernel/random/boot_id
-  printf 'keeper %s %s\nboot %s\n' $$ "$START" "$boot" > pid || exit 1 # nothing was asked yet
+  printf 'keeper %s %s\nboot %s\n' "$BASHPID" "$START" "$boot" > pid || exit 1 # nothing was asked yet
   environment
   mapfile -d '' -t argv < "$by/argv"
   command_line < "$by/prompt" >> out 2>> err &
@@ -77,18 +84,12 @@ keep() {
   printf 'command %s %s\n' "$COMMAND" "$COMMAND_START" >> pid
   guard &
   guard=$!
-  prune &
+  flock -x "$HELD" # readers wait for this lock: it goes with the keeper, however that ends
   wait "$COMMAND"
   code=$?
   kill -KILL "$guard" 2>/dev/null
   record "$code"
   [[ -e expired ]] && sweep 10
-}
-
-# prune removes the folders of runs that ended more than a day ago: a pooled sandbox sees thousands. Their markers stay.
-prune() {
-  exec {HELD}>&-
-  find "$base/runs" -mindepth 2 -maxdepth 2 -name exit -mmin +1440 -printf '%h\0' | xargs -0r rm -rf --
 }
 
 # environment finds what the command must not inherit, in DROP: all but a short list and the launch's own. A name that
