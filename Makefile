@@ -18,7 +18,7 @@ override USER_ID := $(value USER_ID)
 
 .DEFAULT_GOAL := help
 layers := test-snapshot test-claude test-session test-api test-e2e
-.PHONY: help run long build test test-fleet $(layers) check bench soak chaos rolling fuzz stop clean
+.PHONY: help run long build test test-fleet $(layers) check bench soak chaos mutants rolling fuzz stop clean
 
 help: ## this list
 	@echo "Sandpiper runs Claude Code prompts as durable jobs in sandboxes."
@@ -69,8 +69,11 @@ soak: ## two processes under 50 no-op jobs a second for ten minutes, and one wor
 
 chaos: ## break a fleet for MINUTES (10) under JOBS (2000), and REAL (100) with the real command, then count the damage; SEED=… plans again
 	@rm -f bin/chaos.txt
-	@scripts/test.sh -timeout 0 -run 'TestChaos' ./test/chaos -args -seed $(SEED) -minutes $(MINUTES) -jobs $(JOBS) -real $(REAL) -report $(CURDIR)/bin/chaos.txt; \
+	@scripts/test.sh -timeout 0 -run 'TestChaos' ./test/chaos -args -seed $(SEED) -minutes $(MINUTES) -jobs $(JOBS) -real $(REAL) -clocks -report $(CURDIR)/bin/chaos.txt; \
 		status=$$?; cat bin/chaos.txt; exit $$status
+
+mutants: ## take each protection out of the product, and see that a check of make chaos notices; and a fleet that is broken under the real command
+	@scripts/test.sh -run '^(TestChaosWithTheRealCommand|TestEveryMutantIsCaught)$$' ./test/chaos
 
 rolling: ## replace a fleet of the programs of FROM=<commit> by these, one by one, under ROLLING (400) jobs; SEED=… plans again
 	@[ -n "$(FROM)" ] || { echo "which commit? make rolling FROM=HEAD~50"; exit 2; }

@@ -26,7 +26,11 @@ func TestChaos(t *testing.T) {
 	r := newRecord(t)
 	over := time.Duration(*minutes * float64(time.Minute))
 	t.Logf("SEED=%d MINUTES=%v JOBS=%d", *seed, *minutes, *jobs)
-	f := openFleet(t, design{bin: programs(t), claude: filepath.Join(programs(t), "standin"), model: r.URL})
+	d := design{bin: programs(t), claude: filepath.Join(programs(t), "standin"), model: r.URL}
+	if *clocks {
+		d.clocks = wrongClocks(t)
+	}
+	f := openFleet(t, d)
 	found := f.chaos(r, r.URL, tasks(*seed, *jobs, over*6/10), over)
 	if len(found) > 0 {
 		t.Errorf("SEED=%d: %d damages\n%s", *seed, len(found), tell(found))
@@ -77,7 +81,7 @@ func (f *fleet) under(r witness, model string, tasks []*task, meanwhile func(con
 
 	p := look(f)
 	found := p.judge(append(tasks, first...), r)
-	found = append(found, compare(p, watchers, time.Minute)...)
+	found = append(found, compare(p, watchers, time.Now().Add(time.Minute))...)
 	cancel()
 	found = append(found, f.left(model, goroutines, 2*time.Minute)...)
 	found = append(found, f.secrets(p)...)
@@ -196,10 +200,10 @@ func (f *fleet) finished() int {
 }
 
 // settle waits until all jobs have ended, as long as there is progress: what comes last may have been put off by a minute
-// because the platform was away, and waited for its turn.
+// because the platform was away, and waited for its turn. What has not ended then is lost, and the log says what it waits for.
 func (f *fleet) settle(n int) {
 	f.t.Helper()
-	const patience = 150 * time.Second
+	const patience = 100 * time.Second
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	moved, last := time.Now(), -1
@@ -212,10 +216,23 @@ func (f *fleet) settle(n int) {
 			moved, last = time.Now(), done
 		}
 	}
+	f.t.Logf("nothing has ended for %v, and %d of %d jobs have:\n%s", patience, last, n, strings.Join(f.stuck(), "\n"))
 }
 
-// compare holds what clients collected against the database. They get a moment to come back.
-func compare(p picture, watchers []*watcher, patience time.Duration) (found []damage) {
+// stuck are the jobs that have not ended, each with what it may be waiting for.
+func (f *fleet) stuck() []string {
+	return column(f, `SELECT concat_ws(' ', j.id, j.state, 'attempt', j.attempt, 'waits for', '"' || j.waiting_for || '", due in', j.run_after - now.ms,
+			'ms, pushed', now.ms - j.pushed_at, 'ms ago,', 'held by', COALESCE(l.worker || ' for ' || (l.expires_at - now.ms) || ' ms,', 'nobody,'),
+			'sandbox', COALESCE(s.state || ' of ' || s.busy_job, 'none'), 'run', COALESCE(r.phase, 'none'), 'lane', COALESCE(la.state, 'none'))
+		FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms) now, jobs j
+		LEFT JOIN leases l ON l.job_id = j.id LEFT JOIN sandboxes s ON s.id = j.sandbox_id
+		LEFT JOIN LATERAL (SELECT phase FROM runs WHERE job_id = j.id ORDER BY number DESC LIMIT 1) r ON TRUE
+		LEFT JOIN lanes la ON la.model = j.model
+		WHERE j.state IN ('queued', 'running') ORDER BY j.number LIMIT 20`)
+}
+
+// compare holds what clients collected against the database. They have until limit to come back.
+func compare(p picture, watchers []*watcher, limit time.Time) (found []damage) {
 	for _, w := range watchers {
 		want := p.stream(w.user)
 		if w.single {
@@ -224,7 +241,7 @@ func compare(p picture, watchers []*watcher, patience time.Duration) (found []da
 				want = append(want, p.events[id]...)
 			}
 		}
-		for limit := time.Now().Add(patience); len(w.collected()) < len(want) && time.Now().Before(limit); {
+		for len(w.collected()) < len(want) && time.Now().Before(limit) {
 			rest(100*time.Millisecond, nil)
 		}
 		got := w.collected()

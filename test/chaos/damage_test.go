@@ -56,13 +56,14 @@ type picture struct {
 	events  map[string][]eventRow
 	results map[string]string
 	tokens  map[string]int64 // job → input tokens that were charged
+	harmed  map[string]bool  // jobs whose sandbox was stopped under them; true: or deleted
 }
 
 func look(f *fleet) picture {
 	f.t.Helper()
 	p := picture{
 		jobs: map[string]jobRow{}, inputs: map[string]string{}, labels: map[string][]string{}, events: map[string][]eventRow{},
-		results: map[string]string{}, tokens: map[string]int64{},
+		results: map[string]string{}, tokens: map[string]int64{}, harmed: f.harmed(),
 	}
 	for _, j := range rows[jobRow](f, `SELECT id, user_id, state, attempt, tries, last_seq, ended_by, created_at, ended_at,
 		failure_code, convert_from(failure_message, 'UTF8'), cost_usd FROM jobs`) {
@@ -177,7 +178,8 @@ func (p picture) judgeLaunches(t *task, j jobRow, launches []launch, add func(ki
 	if asked > 1 {
 		add("paid twice", "asked %d times", asked)
 	}
-	if dead > 0 && t.cancel == 0 {
+	deleted, harmed := p.harmed[j.ID]
+	if dead > 0 && t.cancel == 0 && !harmed {
 		add("killed", "a run that was asking did not come to its end; the job has %s %s", j.State, j.Code)
 	}
 	switch j.State {
@@ -193,7 +195,7 @@ func (p picture) judgeLaunches(t *task, j jobRow, launches []launch, add func(ki
 			add("paid twice", "%d input tokens are charged, want %d", n, tokensOfAnAnswer)
 		}
 	case "outcome_unknown":
-		if len(answers) > 0 || dead == 0 {
+		if (len(answers) > 0 || dead == 0) && !deleted { // nobody can look into what is not there
 			add("unknown untruly", "%d answers, %d asked and did not answer: %s", len(answers), dead, j.Message)
 		}
 	case "cancelled":
@@ -254,8 +256,13 @@ func (p picture) judgeEvents(t *task, j jobRow, add func(kind, format string, ar
 	if retries != t.Retries {
 		add("gap", "%d of %d lines of the command", retries, t.Retries)
 	}
-	if want := t.answer(); t.stream && partial.String() != want {
-		add("stale write", "the text while it was written is %q, want %q", partial.String(), want)
+	want := t.answer()
+	switch got := partial.String(); {
+	case !t.stream || got == want:
+	case len(got) < len(want):
+		add("gap", "the text while it was written is %q, want %q", got, want)
+	default:
+		add("stale write", "the text while it was written is %q, want %q", got, want)
 	}
 }
 
@@ -290,6 +297,21 @@ func TestJudgeSeesDamage(t *testing.T) {
 			j.State = "outcome_unknown"
 			p.jobs["job_1"] = j
 		}, "unknown untruly"},
+		"an answer that its sandbox had": {func(p *picture, _ *task, _ *record) {
+			j := p.jobs["job_1"]
+			j.State, p.harmed = "outcome_unknown", map[string]bool{"job_1": false}
+			p.jobs["job_1"] = j
+		}, "unknown untruly"},
+		"a second payment after its sandbox died": {func(p *picture, t *task, r *record) {
+			p.harmed = map[string]bool{"job_1": true}
+			r.launches[t.Job] = append(r.launches[t.Job], &launch{run: "run_2", self: "b", prompt: digest(t.input), asked: true})
+		}, "paid twice"},
+		"an unknown end in a sandbox that was deleted": {func(p *picture, t *task, r *record) {
+			j := p.jobs["job_1"]
+			j.State, p.harmed = "outcome_unknown", map[string]bool{"job_1": true}
+			p.jobs["job_1"] = j
+			r.launches[t.Job][0].answer = nil
+		}, ""},
 		"cancelled by nobody": {func(p *picture, _ *task, _ *record) {
 			j := p.jobs["job_1"]
 			j.State = "cancelled"
@@ -303,7 +325,10 @@ func TestJudgeSeesDamage(t *testing.T) {
 		"an older attempt": {func(p *picture, _ *task, _ *record) {
 			p.events["job_1"][2].Body = []byte(`{"state":"running","attempt":0}`)
 		}, "stale write"},
-		"text that came twice": {func(p *picture, _ *task, _ *record) { p.events["job_1"][3].Body = []byte(`{"data":"The The"}`) }, "stale write"},
+		"text that came twice": {func(p *picture, t *task, _ *record) {
+			p.events["job_1"][3].Body = []byte(fmt.Sprintf(`{"data":%q}`, t.answer()+t.answer()))
+		}, "stale write"},
+		"text that is missing": {func(p *picture, _ *task, _ *record) { p.events["job_1"][3].Body = []byte(`{"data":"The"}`) }, "gap"},
 		"an event that is missing": {func(p *picture, _ *task, _ *record) {
 			p.events["job_1"] = slices.Delete(p.events["job_1"], 2, 3)
 		}, "gap"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -126,6 +127,11 @@ var faults = map[string]func(*breaker, fault){
 	"half api answer":     func(b *breaker, f fault) { b.front(f).spring(trap{half, ""}) },
 	"api 500":             func(b *breaker, f fault) { b.front(f).spring(trap{"503", ""}) },
 	"hint twice":          func(b *breaker, f fault) { b.hintTwice(f) },
+
+	"sandbox stopped": func(b *breaker, f fault) { b.harm(f, http.MethodPost, "/stop?force=true") },
+	"sandbox deleted": func(b *breaker, f fault) { b.harm(f, http.MethodDelete, "?force=true") },
+	"away together":   func(b *breaker, f fault) { b.together(f) },
+	"clock jumps":     func(b *breaker, f fault) { b.jump(f) },
 }
 
 // hintKinds are the commands to Redis whose answers are lost.

@@ -40,6 +40,9 @@ type fleet struct {
 	boxes    *httpProxy   // to the local Daytona
 	fronts   []*httpProxy // to each api
 
+	spared bool   // no sandbox is stopped or deleted: what is launched is not known well enough to judge that
+	harms  []harm // to sandboxes
+
 	guest   bool // Postgres and the local Daytona are another fleet's
 	daytona *part
 	apis    []*part
@@ -55,6 +58,7 @@ type design struct {
 	workers int      // 0 means 3; -1 means none, yet
 	slots   int      // of each worker; 0 means 8
 	vars    []string // more variables, of every process
+	clocks  string   // folder of a worker whose clock can be set; "" means the right time
 	beside  *fleet   // whose Postgres and local Daytona this one uses too; nil means its own
 }
 
@@ -108,12 +112,26 @@ func newFleet(t testing.TB, d design) *fleet {
 		f.fronts, f.apis = append(f.fronts, front), append(f.apis, api)
 	}
 	for i := range max(0, or(d.workers, 3)) {
-		f.workers = append(f.workers, f.part("worker", "worker", i+1, nil, append(slices.Clone(base),
+		w := f.part("worker", "worker", i+1, nil, append(slices.Clone(base),
 			"SANDPIPER_DATA="+f.dir, "ANTHROPIC_API_KEY="+modelKey, "ANTHROPIC_BASE_URL="+d.model,
-			fmt.Sprint("SANDPIPER_CONCURRENCY=", or(d.slots, 8)))))
+			fmt.Sprint("SANDPIPER_CONCURRENCY=", or(d.slots, 8))))
+		if d.clocks != "" {
+			f.wrongClock(w, d.clocks)
+		}
+		f.workers = append(f.workers, w)
 	}
 	f.program("migrate", "up")
 	return f
+}
+
+// wrongClock gives a worker a clock that can be set. It is right at first.
+func (f *fleet) wrongClock(w *part, folder string) {
+	f.t.Helper()
+	w.clock = strings.TrimSuffix(w.log, ".log") + ".clock"
+	if err := setClock(w.clock, 0); err != nil {
+		f.t.Fatal(err)
+	}
+	w.bin, w.env = filepath.Join(folder, filepath.Base(w.bin)), append(w.env, "CHAOS_CLOCK="+w.clock)
 }
 
 func or(n, otherwise int) int {
@@ -318,6 +336,14 @@ func rows[T any](f *fleet, query string, args ...any) []T {
 	all, err := pgx.CollectRows(found, pgx.RowToStructByPos[T])
 	if err != nil {
 		f.t.Fatalf("%s: %v", query, err)
+	}
+	return all
+}
+
+// column asks the database for one.
+func column(f *fleet, query string, args ...any) (all []string) {
+	for _, one := range rows[struct{ Text string }](f, query, args...) {
+		all = append(all, one.Text)
 	}
 	return all
 }

@@ -30,19 +30,9 @@ func (f *fleet) left(r string, goroutines map[string]int, patience time.Duration
 }
 
 func (f *fleet) leftNow(model string, goroutines map[string]int) (found []damage) {
+	found = f.leftRows()
 	add := func(format string, args ...any) {
 		found = append(found, damage{"left over", "", fmt.Sprintf(format, args...)})
-	}
-	for what, query := range map[string]string{
-		"leases":                 `SELECT job_id FROM leases`,
-		"open runs":              `SELECT id FROM runs WHERE phase <> 'ended'`,
-		"busy sandboxes":         `SELECT id FROM sandboxes WHERE busy_job <> ''`,
-		"sandboxes on the way":   `SELECT id FROM sandboxes WHERE state IN ('creating', 'cleanup')`,
-		"waits that never ended": `SELECT id FROM jobs WHERE state IN ('queued', 'running')`,
-	} {
-		if ids := rows[struct{ ID string }](f, query); len(ids) > 0 {
-			add("%d %s: %v", len(ids), what, ids[:min(3, len(ids))])
-		}
 	}
 	for _, p := range processes(func(p process) bool {
 		return bytes.Contains(p.environ(), []byte("SANDPIPER_RUN=")) && bytes.Contains(p.environ(), []byte(model))
@@ -65,6 +55,22 @@ func (f *fleet) leftNow(model string, goroutines map[string]int) (found []damage
 	for _, id := range there {
 		if !known[id] {
 			add("sandbox %s, which no row knows", id)
+		}
+	}
+	return found
+}
+
+// leftRows are those that should have gone with their job.
+func (f *fleet) leftRows() (found []damage) {
+	for what, query := range map[string]string{
+		"leases":                 `SELECT job_id FROM leases`,
+		"open runs":              `SELECT id FROM runs WHERE phase <> 'ended'`,
+		"busy sandboxes":         `SELECT id FROM sandboxes WHERE busy_job <> ''`,
+		"sandboxes on the way":   `SELECT id FROM sandboxes WHERE state IN ('creating', 'cleanup')`,
+		"waits that never ended": `SELECT id FROM jobs WHERE state IN ('queued', 'running')`,
+	} {
+		if ids := rows[struct{ ID string }](f, query); len(ids) > 0 {
+			found = append(found, damage{"left over", "", fmt.Sprintf("%d %s: %v", len(ids), what, ids[:min(3, len(ids))])})
 		}
 	}
 	return found

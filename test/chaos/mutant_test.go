@@ -69,7 +69,7 @@ var mutations = []mutation{
 	}}},
 	{"no lock", "paid once", []change{{
 		"internal/run/start.go", "Content: []byte(runScript)", `Content: []byte(mutant.Text("no lock", runScript, "if ! mkdir lock; then", "if false; then",
-			"[[ -e $base/launched/$id ]] && { already; return; }", ":"))`,
+			"[[ -e $base/launched/$id ]] && { already; return; }", ":", " && flock -x \"$HELD\"", ""))`,
 	}}},
 	{"no idempotency", "paid once", []change{{
 		"internal/httpapi/submission.go", "	if len(names) == 0 {\n		return store.Key{}, nil", "	if len(names) == 0 || " + on("no idempotency") + " {\n		return store.Key{}, nil",
@@ -107,6 +107,31 @@ var mutations = []mutation{
 	}}},
 	{"no mask", "no secret escapes", []change{{
 		"internal/worker/mask.go", "func newMask(secrets []string) mask {\n", "func newMask(secrets []string) mask {\n	if " + on("no mask") + " {\n		secrets = nil\n	}\n",
+	}}},
+	{"an offset before its events", "nothing shown is lost", []change{{
+		"internal/worker/follow.go", "	if err := a.append(ctx, b); err != nil {\n		return err\n	}\n	a.run.Offset",
+		"	if first := b; " + on("an offset before its events") + ` {
+		first.Events, b.From = nil, b.To
+		if err := a.append(ctx, first); err != nil {
+			return err
+		}
+		pause(ctx, 4*time.Second)
+	}
+	if err := a.append(ctx, b); err != nil {
+		return err
+	}
+	a.run.Offset`,
+	}}},
+	{"an end without its answer", "accepted means kept", []change{{
+		"internal/store/finish.go", "	if o.Result == nil {\n", "	if o.Result == nil || " + on("an end without its answer") + " {\n",
+	}}},
+	{"an adoption is a try", "deploys are free", []change{{
+		"internal/store/claim.go", "*h, st, `, state = 'running', ",
+		"*h, st, mutant.Text(map[bool]string{true: \"an adoption is a try\"}[q.TakeOver], \", \", \", \", \", tries = tries + 1, \")+`state = 'running', ",
+	}}},
+	{"a cancel ends no run", "nothing is left", []change{{
+		"internal/worker/follow.go", "	if err := r.stop(ctx); err != nil {\n",
+		"	if " + on("a cancel ends no run") + " {\n		return r.verdict(ctx, claude.Ending{Cancelled: errors.Is(cause, errCancelled)})\n	}\n	if err := r.stop(ctx); err != nil {\n",
 	}}},
 	{"a deploy ends what runs", "deploys are free", []change{{
 		"internal/worker/attempt.go", "	case errors.Is(cause, errDrain):\n",
@@ -203,6 +228,12 @@ func overlay(t testing.TB, dir string) string {
 		write(t, copied, []byte(text))
 		replace[filepath.Join(root, name)] = copied
 	}
+	return replacing(t, dir, replace)
+}
+
+// replacing writes for the go command which files stand for which.
+func replacing(t testing.TB, dir string, replace map[string]string) string {
+	t.Helper()
 	raw, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ type part struct {
 	args  []string
 	env   []string
 	log   string       // file of all its lives
+	clock string       // file that says how wrong its clock is; "" without one
 	found func(string) // told where it listens, in each of its lives
 
 	cmd    *exec.Cmd

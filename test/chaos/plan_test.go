@@ -55,6 +55,10 @@ var weights = []struct {
 	{"half api answer", 20},
 	{"api 500", 20},
 	{"hint twice", 60},
+	{"sandbox stopped", 14},
+	{"sandbox deleted", 8},
+	{"away together", 6},
+	{"clock jumps", 14},
 }
 
 // plan is what is broken, when and for how long: all of it from the seed.

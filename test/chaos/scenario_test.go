@@ -22,15 +22,20 @@ type scenario struct {
 var scenarios = []scenario{
 	{"a worker is killed while its prompt runs", killed, map[string]string{
 		"no look": "paid twice", "no intent": "launched twice", "no adoption": "unknown untruly", "events without their offset": "stale write",
+		"an offset before its events": "gap", "an adoption is a try": "try charged",
 	}},
 	{"a worker wakes up after another has finished its job", overslept, map[string]string{"no fence": "stale write"}},
-	{"a worker is asked to stop", deployed, map[string]string{"a deploy ends what runs": "killed"}},
+	{"a worker is asked to stop", deployed, map[string]string{"a deploy ends what runs": "killed", "an end without its answer": "answer lost"}},
+	{"a job is cancelled while its prompt runs", called, map[string]string{"a cancel ends no run": "left over"}},
 	{"the answer to a launch is lost", relaunched, map[string]string{"no lock": "launched twice"}},
 	{"the answer to a submission is lost", resubmitted, map[string]string{"no idempotency": "doubled"}},
 	{"Redis forgets everything before anybody has read it", wiped, map[string]string{"hints are the truth": "lost"}},
 	{"Postgres is away when a job is submitted", unkept, map[string]string{"answer before commit": "lost"}},
 	{"the platform stumbles at every step", stumbled, nil},
 	{"a sandbox takes no upload", refused, nil},
+	{"the platform stops a sandbox under its prompt", halted("sandbox stopped"), nil},
+	{"the platform deletes a sandbox under its prompt", halted("sandbox deleted"), nil},
+	{"Postgres and Redis are away when the answer comes", apart, nil},
 	{"clients come and go", watched, map[string]string{
 		"publish before commit": "client differs", "no replay": "client differs", "everybody's events": "client differs",
 		"the prompt is tidied": "prompt altered", "no mask": "secret shown",
@@ -98,9 +103,49 @@ func (s scenario) play(t *testing.T, host *fleet, r *record, bin, mutant string)
 	})
 	g := &stage{fleet: f, record: r, load: newLoad(f, 100), missing: mutant}
 	s.do(g)
+	left := g.left(10 * time.Second)
 	p := look(f)
 	found := append(p.judge(g.tasks, r), f.secrets(p)...)
-	return append(found, compare(p, g.watchers, 10*time.Second)...)
+	found = append(found, compare(p, g.watchers, time.Now().Add(10*time.Second))...)
+	return append(found, left...)
+}
+
+// left looks for what should have gone with the jobs of a scenario. What still changes gets a while to settle.
+func (g *stage) left(patience time.Duration) (found []damage) {
+	g.t.Helper()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(patience); ; <-tick.C {
+		found = g.leftRows()
+		for _, t := range g.tasks {
+			for _, l := range g.record.of(t.Job) {
+				if g.alive(l) {
+					found = append(found, damage{"left over", t.Job, "a process of run " + l.run})
+				}
+			}
+		}
+		if len(found) == 0 || time.Now().After(limit) {
+			return found
+		}
+	}
+}
+
+// TestEveryColumnHasItsMutant: a column of the table that no mutant can fail would say nothing.
+func TestEveryColumnHasItsMutant(t *testing.T) {
+	shown := map[string]string{}
+	for _, s := range scenarios {
+		for mutant, kind := range s.mutants {
+			shown[kind] = mutant
+			if !slices.Contains(damages, kind) {
+				t.Errorf("mutant %q does damage %q, which is no column", mutant, kind)
+			}
+		}
+	}
+	for _, kind := range damages {
+		if shown[kind] == "" {
+			t.Errorf("no mutant fails the column %q", kind)
+		}
+	}
 }
 
 // submit submits a prompt whose answer takes a while.
@@ -163,6 +208,14 @@ func (g *stage) holder(t *task) (held *part) {
 	return held
 }
 
+// moves waits until more of the output counts as read.
+func (g *stage) moves() {
+	g.t.Helper()
+	offset := func() int64 { return rows[struct{ N int64 }](g.fleet, `SELECT MAX(read_offset) FROM runs`)[0].N }
+	before := offset()
+	eventually(g.t, "more of the output is read", time.Minute, func() bool { return offset() > before })
+}
+
 // ends waits until all jobs have ended, and every command that was launched too, but not for ever: what has not ended
 // then is lost.
 func (g *stage) ends(within time.Duration) {
@@ -180,6 +233,7 @@ func (g *stage) ends(within time.Duration) {
 			return
 		}
 	}
+	g.t.Logf("after %v some have not ended: %s", within, strings.Join(g.stuck(), "\n"))
 }
 
 // alive says whether a launched command still runs.
@@ -196,8 +250,17 @@ func killed(g *stage) {
 	if g.missing != "no intent" { // which stores nothing in time
 		g.shown(t)
 	}
+	if g.missing == "an offset before its events" {
+		g.moves()
+	}
 	held.signal(g.t, syscall.SIGKILL)
 	g.ends(time.Minute)
+}
+
+// called: somebody cancels a job whose prompt would go on for long.
+func called(g *stage) {
+	g.submit(40*time.Second, func(t *task) { t.cancel = 3 * time.Second })
+	g.ends(20 * time.Second)
 }
 
 // overslept: a worker is paused for longer than its lease, another one ends the job, and then it wakes up in the middle
@@ -272,6 +335,32 @@ func refused(g *stage) {
 	if p := look(g.fleet); p.returns(t.id(), "new sandbox after SANDBOX_BROKEN") != 1 {
 		g.t.Errorf("it has not moved: %s", p.last(t.id()))
 	}
+}
+
+// halted: what was asked and not answered in a sandbox that is no more ends as unknown, and is not asked again.
+func halted(what string) func(*stage) {
+	return func(g *stage) {
+		t := g.submit(30*time.Second, nil)
+		g.shown(t)
+		b := &breaker{fleet: g.fleet}
+		faults[what](b, fault{what: what})
+		g.ends(time.Minute)
+		if p := look(g.fleet); len(g.harms) != 1 || p.jobs[t.id()].State != "outcome_unknown" {
+			g.t.Errorf("%d sandboxes were harmed, and the job is %s", len(g.harms), p.jobs[t.id()].State)
+		}
+	}
+}
+
+// apart: the answer comes while the worker can tell nobody.
+func apart(g *stage) {
+	t := g.submit(5*time.Second, nil)
+	g.shown(t)
+	g.sql.away(true)
+	g.hints.away(true)
+	eventually(g.t, "the answer is there", time.Minute, func() bool { return g.record.of(t.Job)[0].answer != nil })
+	g.sql.away(false)
+	g.hints.away(false)
+	g.ends(time.Minute)
 }
 
 // resubmitted: a job is accepted and its client does not hear of it.
