@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,8 +69,7 @@ var mutations = []mutation{
 		"	if " + on("no adoption") + " {\n		found.Kind = run.Unknown\n	}\n	switch found.Kind {\n",
 	}}},
 	{"no lock", "paid once", []change{{
-		"internal/run/start.go", "Content: []byte(runScript)", `Content: []byte(mutant.Text("no lock", runScript, "if ! mkdir lock; then", "if false; then",
-			"[[ -e $base/launched/$id ]] && { already; return; }", ":", " && flock -x \"$HELD\"", ""))`,
+		"internal/run/start.go", "Content: []byte(runScript)", `Content: []byte(mutant.Text("no lock", runScript, ` + quoted(lockless) + `))`,
 	}}},
 	{"no idempotency", "paid once", []change{{
 		"internal/httpapi/submission.go", "	if len(names) == 0 {\n		return store.Key{}, nil", "	if len(names) == 0 || " + on("no idempotency") + " {\n		return store.Key{}, nil",
@@ -137,6 +137,20 @@ var mutations = []mutation{
 		"internal/worker/attempt.go", "	case errors.Is(cause, errDrain):\n",
 		"	case errors.Is(cause, errDrain) && " + on("a deploy ends what runs") + " && a.run.ID != \"\":\n		_ = a.reader().stop(context.WithoutCancel(ctx))\n	case errors.Is(cause, errDrain):\n",
 	}}},
+}
+
+// lockless are pieces of the script that launches, and what stands there without its lock: the lock, the marker, and the lock
+// that one keeper waits for while another lives.
+var lockless = []string{
+	"if ! mkdir lock; then", "if false; then", "[[ -e $base/launched/$id ]] && { already; return; }", ":", `flock -x "$HELD"`, ":",
+}
+
+func quoted(all []string) string {
+	var b strings.Builder
+	for _, one := range all {
+		fmt.Fprintf(&b, "%q, ", one)
+	}
+	return b.String()
 }
 
 // mutantSource is the package that the changed sources ask.
@@ -257,4 +271,15 @@ func write(t testing.TB, path string, raw []byte) {
 }
 
 // TestTheMutantsHaveTheirPlaces is quick to say that a protection has moved.
-func TestTheMutantsHaveTheirPlaces(t *testing.T) { overlay(t, t.TempDir()) }
+func TestTheMutantsHaveTheirPlaces(t *testing.T) {
+	overlay(t, t.TempDir())
+	script, err := os.ReadFile(filepath.Join("..", "..", "internal", "run", "sh", "run.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(lockless); i += 2 {
+		if n := strings.Count(string(script), lockless[i]); n != 1 {
+			t.Errorf("run.sh has %q %d times", lockless[i], n)
+		}
+	}
+}
