@@ -78,7 +78,7 @@ func (noBoxes) Open(context.Context, job.Sandbox) (*pool.Box, error) {
 func (noBoxes) Forget(string)                           {}
 func (noBoxes) Halt(context.Context, job.Sandbox) error { return nil }
 
-// start starts the roles of a worker and tells done of each job that has ended.
+// start starts the roles of a worker and tells done of each job that has ended; nil wants to hear of none.
 func (c *crew) start(b *testing.B, done chan<- struct{}) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	news, deaf := c.bus.Listen()
@@ -94,7 +94,9 @@ func (c *crew) start(b *testing.B, done chan<- struct{}) (stop func(), err error
 	g.Go(func() error { return w.Run(ctx) })
 	g.Go(func() error { return sweeper.Run(ctx) })
 	g.Go(func() error { return c.queue.Consume(ctx, slots, w.Handle) })
-	g.Go(func() error { return c.count(ctx, ended, done) })
+	if done != nil {
+		g.Go(func() error { return c.count(ctx, ended, done) })
+	}
 	return func() {
 		cancel()
 		if err := g.Wait(); err != nil {
