@@ -258,17 +258,40 @@ var pgBackoff = []time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 25
 func (e *pgEngine) alone(ctx context.Context, wr *write) { e.insist(ctx, wr, e.lone) }
 func (e *pgEngine) apart(ctx context.Context, wr *write) { e.insist(ctx, wr, e.beats) }
 
-// insist runs one write in a transaction of its own, several times when it was in somebody's way.
+// pgPlace is how long a write waits for its turn to be tried once more in a database that was away when it was tried last.
+const pgPlace = 3 * time.Second
+
+// insist runs one write in a transaction of its own, several times when it was in somebody's way. It holds a place while
+// it is tried, and none while it waits to be tried again: a hundred writes that find the database away would otherwise
+// wait one after another, and the hundredth would hear of it minutes later.
 func (e *pgEngine) insist(ctx context.Context, wr *write, places chan struct{}) {
-	places <- struct{}{}
-	defer func() { <-places }()
 	for _, wait := range pgBackoff {
+		if !e.turn(wr, places) {
+			return // wr.err says what the last try said
+		}
 		wr.panicked = nil
 		wr.err = e.single(ctx, wr)
+		<-places
 		if wr.err == nil || wr.panicked != nil || !passing(wr.err) || wr.ctx.Err() != nil {
 			return
 		}
 		pause(wr.ctx, wait)
+	}
+}
+
+// turn waits for a place. It is false when the database was away before, and everybody else's tries take their time too.
+func (e *pgEngine) turn(wr *write, places chan struct{}) bool {
+	if wr.err == nil || !Away(wr.err) {
+		places <- struct{}{}
+		return true
+	}
+	late := time.NewTimer(pgPlace)
+	defer late.Stop()
+	select {
+	case places <- struct{}{}:
+		return true
+	case <-late.C:
+		return false
 	}
 }
 
