@@ -59,5 +59,8 @@ type Chunk struct {
 // ErrTaken means that a newer attempt has taken the run over. It is a job.ErrLost that the sandbox has said.
 var ErrTaken = fmt.Errorf("%w: a newer attempt has taken its run over", job.ErrLost)
 
+// ErrUnasked means that what the run needs could not be uploaded, and that the sandbox was not asked to start it.
+var ErrUnasked = errors.New("it was not asked for")
+
 // ErrStillRunning means that something of the run could not be ended: stop the sandbox by force.
 var ErrStillRunning = errors.New("processes of the run are still there")

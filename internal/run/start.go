@@ -33,8 +33,8 @@ const launchWithin = 30 * time.Second
 
 // Start uploads what a run needs and starts it, unless another launch of the same run came first. It may be called
 // by any number of workers, at once or again: the lock in the sandbox lets one through. ErrTaken means that a newer
-// attempt has taken the run over, and that this launch started nothing. After another error nobody knows whether it was
-// started: ask Look.
+// attempt has taken the run over, and that this launch started nothing, and ErrUnasked that it did not come to the
+// launch. After another error nobody knows whether it was started: ask Look.
 //
 // The deadline needs no common clock. The uploaded prompt carries the sandbox's own time of its arrival, and that
 // arrival was not later than the upload's answer here. So a launch that begins within (StartWithin − the time that
@@ -49,7 +49,7 @@ func Start(ctx context.Context, box Box, l Launch) (Started, error) {
 	if err := box.Upload(ctx, l.files(folder)...); errors.Is(err, daytona.ErrFull) {
 		return l.noRoom(ctx, box, err)
 	} else if err != nil {
-		return Started{}, fmt.Errorf("upload run %s: %w", l.RunID, err)
+		return Started{}, fmt.Errorf("upload run %s: %w: %w", l.RunID, ErrUnasked, err)
 	}
 	left := l.StartWithin - time.Since(began)
 	if left <= 0 {

@@ -3,7 +3,9 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"sandpiper/internal/claude"
@@ -31,7 +33,9 @@ type attempt struct {
 
 	box *pool.Box
 	run job.Run
-	seq int64 // the job's newest event, as we wrote it
+	// asked: the sandbox may have been asked to start the run. A run of an earlier attempt always may.
+	asked bool
+	seq   int64 // the job's newest event, as we wrote it
 
 	stopped string // why the platform stopped the sandbox under us, when it said so
 	shut    error  // why the sandbox could not be opened again
@@ -54,6 +58,9 @@ func (a *attempt) work(ctx, final context.Context) {
 	}
 	d, err := a.steps(ctx, final)
 	cause := context.Cause(ctx)
+	if err != nil && cause == nil && a.cancelAsked(final) {
+		cause = errCancelled
+	}
 	if err != nil && errors.Is(cause, errCancelled) && !errors.Is(err, job.ErrLost) {
 		d, err = a.abort(final)
 		cause = context.Cause(final)
@@ -71,7 +78,7 @@ func (a *attempt) work(ctx, final context.Context) {
 		a.log.InfoContext(ctx, "attempt left for the next worker")
 		return
 	default:
-		d = a.broken(err)
+		d = a.broken(a.explained(final, err))
 	}
 	if err := a.settle(final, d); err != nil && !errors.Is(err, job.ErrLost) {
 		a.log.ErrorContext(ctx, "settle failed", "err", err)
@@ -114,13 +121,37 @@ func (a *attempt) steps(ctx, final context.Context) (decision, error) {
 // abort ends a cancelled attempt that is not following. A run that was asked for may have been launched, also by an
 // earlier attempt: it is stopped like any other, and then what it cost is known.
 func (a *attempt) abort(ctx context.Context) (decision, error) {
-	if a.run.ID == "" {
+	if !a.launched() {
 		return a.ended(claude.Verdict{State: job.Cancelled, Code: job.JobCancelled, Message: "cancelled before it was launched"}, 0), nil
 	}
 	if err := a.reach(ctx); err != nil {
 		return decision{}, err
 	}
 	return a.reader().stopped(ctx, errCancelled)
+}
+
+// cancelAsked asks SQL whether somebody has cancelled the job: an attempt that has failed may not have heard of that yet.
+func (a *attempt) cancelAsked(ctx context.Context) bool {
+	beat, err := a.w.rows.Beat(ctx, a.w.o.Name, []job.Attempt{a.id}, a.w.o.Lease)
+	return err == nil && slices.Contains(beat.Cancel, a.id.JobID)
+}
+
+// explained is err, or what the platform says of the sandbox of a run that was not launched: the sandbox's own address answers
+// with a refusal when there is none any more.
+func (a *attempt) explained(ctx context.Context, err error) error {
+	if a.launched() || a.box == nil || !errors.Is(err, daytona.ErrUnauthorized) {
+		return err
+	}
+	a.w.boxes.Forget(a.sandbox.ID)
+	if _, opening := a.open(ctx); errors.Is(opening, daytona.ErrNotFound) {
+		return fmt.Errorf("%w: %s", opening, err)
+	}
+	return err
+}
+
+// launched reports whether a run of the job may have been launched.
+func (a *attempt) launched() bool {
+	return a.run.ID != "" && (a.asked || a.run.Attempt != a.id.Number)
 }
 
 // disowned looks into SQL after the sandbox has said that another attempt has the job. It has, as a rule. But a

@@ -135,7 +135,7 @@ func (a *attempt) broken(err error) decision {
 		return a.decide(claude.Verdict{
 			Class: claude.ClassNewSandbox, State: job.Failed, Code: job.SandboxBroken, Message: err.Error(), Retryable: true, Paid: claude.PaidNo,
 		}, 0)
-	case a.run.ID != "":
+	case a.launched():
 		// Asked to launch, and never told whether it did: look into it, as after a worker's death.
 		return decision{requeue: nil, outcome: a.decide(unknown("whether the run was launched is not known: "+err.Error()), 0).outcome}
 	case errors.Is(err, daytona.ErrNotFound) && a.job.Spec.Continues():

@@ -64,6 +64,7 @@ func (a *attempt) request(ctx context.Context, prompt []byte) error {
 		l.StartWithin = a.lease()
 		if l.StartWithin > 0 {
 			started, err := run.Start(ctx, a.box, l)
+			a.asked = a.asked || !errors.Is(err, run.ErrUnasked)
 			switch {
 			case err == nil && !started.TooLate:
 				return nil

@@ -64,6 +64,44 @@ func TestPostgresIsGoneWhilePromptsRun(t *testing.T) {
 	}
 }
 
+// TestADatabaseThatIsFullIsSaid: the server answers each insert of a job as it does on a disk without room. Nothing is accepted, and with
+// room again the same request is.
+func TestADatabaseThatIsFullIsSaid(t *testing.T) {
+	database := pgtest.URL(t)
+	model := scripted.New(t)
+	h := openWith(t, model, append(usual(t, model), "DATABASE_URL="+database, "SANDPIPER_EXECUTOR=noop"))
+	kept := h.submit(t, client.Submit{Input: "before"})
+	full := `CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
+		CREATE TRIGGER no_room BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION no_room()`
+	if err := pgtest.Exec(t.Context(), database, full); err != nil {
+		t.Fatal(err)
+	}
+	ask := client.Submit{UserID: "user123", Input: "hi", IdempotencyKey: "once"}
+	_, err := h.api.Submit(t.Context(), ask)
+	var p *client.Problem
+	if !errors.As(err, &p) || p.Status != http.StatusInsufficientStorage || p.Code != "DATABASE_FULL" {
+		t.Errorf("a submit is answered with %v, want 507 DATABASE_FULL", err)
+	}
+	if j := h.ended(t, kept); j.State != client.Succeeded {
+		t.Errorf("what was kept before: %s %+v", j.State, j.Error)
+	}
+	if err := pgtest.Exec(t.Context(), database, `DROP TRIGGER no_room ON jobs`); err != nil {
+		t.Fatal(err)
+	}
+	id, err := h.api.Submit(t.Context(), ask)
+	if err != nil {
+		t.Fatalf("with room again: %v", err)
+	}
+	if j := h.ended(t, id); j.State != client.Succeeded {
+		t.Errorf("job = %s %+v", j.State, j.Error)
+	}
+	page, err := h.api.Jobs(t.Context(), client.JobsQuery{UserID: "user123"})
+	if err != nil || len(page.Items) != 2 {
+		t.Errorf("%d jobs, %v; want the two that were accepted", len(page.Items), err)
+	}
+}
+
 // refused checks what a caller is told while the database is gone.
 func refused(t *testing.T, h *house) {
 	t.Helper()

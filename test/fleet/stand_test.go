@@ -57,7 +57,8 @@ func newStand(t testing.TB) *stand {
 	return s
 }
 
-// command is the stand-in itself. It prints what it is told, line by line, and exits as it is told.
+// command is the stand-in itself. It prints what it is told, line by line, and exits as it is told; told to
+// forge, it writes what only an attempt of that number would.
 func (s *stand) command(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "stand-in")
@@ -67,6 +68,7 @@ exec 3<>/dev/tcp/127.0.0.1/%d || exit 9
 printf '%%s %%s\n' "$SANDPIPER_RUN" "$(base64 -w0)" >&3
 while IFS= read -r line <&3; do
   [[ $line == 'exit '* ]] && exit "${line#exit }"
+  [[ $line == 'forge '* ]] && { mkdir -p "$HOME/.sandpiper/owners"; : > "$HOME/.sandpiper/owners/$SANDPIPER_RUN.${line#forge }"; continue; }
   printf '%%s\n' "$line"
 done
 exit 8
