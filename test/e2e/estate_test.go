@@ -37,7 +37,7 @@ var apart = []string{
 	"TestASandboxIsCreatedThroughAWorker", "TestReadinessOfAFleet", "TestAnOlderSchemaEndsTheStart", "TestANewerSchema", "TestAnUpBesideAnother",
 	"TestEveryEmbeddedOnlyTestIsThere",
 	"TestPostgresIsGoneWhilePromptsRun", "TestABadPlatformCostsDelayAndNothingElse", // they have a database and a platform of their own
-	"TestSoak", "TestManyRunningPrompts", "TestAStoppedProcessThatGoesOn", "TestEverythingIsGoneAtOnce", "TestADatabaseThatIsFullIsSaid",
+	"TestSoak", "TestManyRunningPrompts", "TestRunningPromptsAreHandedOver", "TestAStoppedProcessThatGoesOn", "TestEverythingIsGoneAtOnce", "TestADatabaseThatIsFullIsSaid",
 }
 
 // chooseEstate leaves out what the estate has no use for.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"sandpiper/client"
-	"sandpiper/internal/config"
 	"sandpiper/internal/offline/scripted"
 )
 
@@ -166,23 +164,23 @@ func newBed(t testing.TB) bed {
 	return b
 }
 
-// TestManyRunningPrompts lets one worker follow many prompts at once, and looks at it for half a minute: its memory, its
-// processor and what it writes. -running 2000 makes it a measurement; it takes 10 MB a prompt for the sandboxes.
-func TestManyRunningPrompts(t *testing.T) {
+// openDormitory is a fleet of one worker, whose slots are full of prompts that sleep until they are woken. More workers have as
+// many slots.
+func openDormitory(t testing.TB) (f *fleet, ids []string, wake func()) {
+	t.Helper()
 	model := scripted.New(t)
 	beds := newBed(t)
-	wake := sync.OnceFunc(func() { close(beds.wake) })
+	wake = sync.OnceFunc(func() { close(beds.wake) })
 	t.Cleanup(wake)
 	command := filepath.Join(t.TempDir(), "claude")
 	if err := os.WriteFile(command, fmt.Appendf(nil, sleeper, beds.Addr().(*net.TCPAddr).Port), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f := newFleet(t, model, append(usual(t, model), "SANDPIPER_CLAUDE="+command, "LOG_LEVEL=warn"))
+	f = newFleet(t, model, append(usual(t, model), "SANDPIPER_CLAUDE="+command, "LOG_LEVEL=warn"))
+	f.vars = append(f.vars, "SANDPIPER_CONCURRENCY="+strconv.Itoa(*prompts))
 	f.addAPI(t)
-	worker := start(t, config.RoleWorker, f.log, append(slices.Clone(f.vars), "SANDPIPER_CONCURRENCY="+strconv.Itoa(*prompts)))
-	f.workers = append(f.workers, worker)
+	f.addWorker(t)
 	f.ready(t)
-	var ids []string
 	for i := range *prompts {
 		ids = append(ids, f.submit(t, client.Submit{UserID: fmt.Sprint("user", i%50), Input: "sleep", TimeoutSeconds: 3600}))
 	}
@@ -191,6 +189,14 @@ func TestManyRunningPrompts(t *testing.T) {
 	for f.sql(t, `SELECT COUNT(*)::text FROM runs WHERE phase = 'launched'`) != strconv.Itoa(*prompts) {
 		<-look.C // as long as it takes: two thousand sandboxes are not made in a minute
 	}
+	return f, ids, wake
+}
+
+// TestManyRunningPrompts lets one worker follow many prompts at once, and looks at it for half a minute: its memory, its
+// processor and what it writes. -running 2000 makes it a measurement; it takes 10 MB a prompt for the sandboxes.
+func TestManyRunningPrompts(t *testing.T) {
+	f, ids, wake := openDormitory(t)
+	worker := f.workers[0]
 	const writes = `SELECT (tup_inserted + tup_updated + tup_deleted)::text FROM pg_stat_database WHERE datname = current_database()`
 	const commits = `SELECT xact_commit::text FROM pg_stat_database WHERE datname = current_database()`
 	window := min(30*time.Second, time.Duration(*prompts)*100*time.Millisecond)
