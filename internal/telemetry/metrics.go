@@ -104,7 +104,7 @@ func (m *Metrics) Refused(c job.Code, model string) {
 	m.refused.WithLabelValues(code(c), family(model)).Inc()
 }
 
-// Ended notes how a job ended that asked for model, and what it used.
+// Ended notes how a job ended that asked for model, and what its last run used: Spent has heard of the earlier ones.
 func (m *Metrics) Ended(o job.Outcome, model string, took time.Duration) {
 	var failure job.Code
 	if o.Failure != nil {
@@ -112,7 +112,9 @@ func (m *Metrics) Ended(o job.Outcome, model string, took time.Duration) {
 	}
 	m.ended.WithLabelValues(string(o.State), code(failure)).Inc()
 	m.run.WithLabelValues(family(model)).Observe(took.Seconds())
-	m.used(o, family(model))
+	last := job.Spend{Usage: o.Usage, CostUSD: o.CostUSD, Price: o.PriceVersion}
+	m.Spent(last, model)
+	m.unknown(o.Earlier.Plus(last), model)
 }
 
 // LeaseLost notes an attempt that lost its job to another.

@@ -9,11 +9,11 @@ import (
 func (m *Metrics) countMoney() {
 	m.tokens = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sandpiper_tokens_total",
-		Help: "Tokens of jobs that this process ended, by family of the model that used them, key fingerprint, and kind: input, output, cache_read, cache_write.",
+		Help: "Tokens of runs that this process saw to their end, by family of the model that used them, key fingerprint, and kind: input, output, cache_read, cache_write.",
 	}, []string{"model", "key", "kind"})
 	m.cost = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sandpiper_cost_usd_total",
-		Help: "Cost in US dollars of jobs that this process ended, by family of the model that the job asked for and key fingerprint. Jobs without a known price are in sandpiper_unpriced_jobs_total.",
+		Help: "Cost in US dollars of runs that this process saw to their end, by family of the model that the job asked for and key fingerprint. Jobs without a known price are in sandpiper_unpriced_jobs_total.",
 	}, []string{"model", "key"})
 	m.unpriced = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sandpiper_unpriced_jobs_total",
@@ -25,19 +25,24 @@ func (m *Metrics) countMoney() {
 // SetKey says under which fingerprint tokens and cost are counted (see Fingerprint). Call it before the first job ends.
 func (m *Metrics) SetKey(fingerprint string) { m.key = fingerprint }
 
-// used counts what a job used. Its cost is of all its models together, so it goes to the one that was asked for.
-func (m *Metrics) used(o job.Outcome, asked string) {
-	for _, u := range o.Usage {
+// Spent counts what a run of a job used that asked for model: one that is over while the job goes on, too. Its cost is of all
+// its models together, so it goes to the one that was asked for.
+func (m *Metrics) Spent(s job.Spend, model string) {
+	for _, u := range s.Usage {
 		for kind, n := range map[string]int64{
 			"input": u.InputTokens, "output": u.OutputTokens, "cache_read": u.CacheReadTokens, "cache_write": u.CacheWriteTokens,
 		} {
 			m.tokens.WithLabelValues(family(u.Model), m.key, kind).Add(float64(max(0, n))) // a counter panics at less
 		}
 	}
-	switch {
-	case o.CostUSD != nil:
-		m.cost.WithLabelValues(asked, m.key).Add(max(0, *o.CostUSD))
-	case len(o.Usage) > 0:
-		m.unpriced.WithLabelValues(asked, m.key).Inc()
+	if s.CostUSD != nil {
+		m.cost.WithLabelValues(family(model), m.key).Add(max(0, *s.CostUSD))
+	}
+}
+
+// unknown counts a job of whose runs one has no known price.
+func (m *Metrics) unknown(all job.Spend, model string) {
+	if all.CostUSD == nil && len(all.Usage) > 0 {
+		m.unpriced.WithLabelValues(family(model), m.key).Inc()
 	}
 }

@@ -54,6 +54,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	m.Ended(job.FailedWith(job.Failed, job.Failure{Code: job.APIOverloaded}, 1), "claude-nobody-knows", time.Second)
 	m.Ended(job.Outcome{State: job.Succeeded, Usage: []job.ModelUsage{{Model: "gpt", OutputTokens: 2}}}, "gpt", time.Second)
 	m.Requeued(string(job.APIOverloaded))
+	m.Spent(job.Spend{Usage: []job.ModelUsage{{Model: "claude-haiku-5", InputTokens: 4}}, CostUSD: &cost}, "claude-haiku-5") // and tried again
 	m.Requeued(PlatformAway)
 	m.LeaseLost()
 	m.SandboxCreated(true, time.Second)
@@ -78,8 +79,9 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		`sandpiper_tokens_total{key="abc123",kind="output",model="sonnet"} 20`,
 		`sandpiper_tokens_total{key="abc123",kind="cache_read",model="sonnet"} 30`,
 		`sandpiper_tokens_total{key="abc123",kind="cache_write",model="sonnet"} 40`,
-		`sandpiper_tokens_total{key="abc123",kind="input",model="haiku"} 1`,
+		`sandpiper_tokens_total{key="abc123",kind="input",model="haiku"} 5`,
 		`sandpiper_cost_usd_total{key="abc123",model="sonnet"} 0.25`,
+		`sandpiper_cost_usd_total{key="abc123",model="haiku"} 0.25`,
 		`sandpiper_unpriced_jobs_total{key="abc123",model="other"} 1`,
 		`sandpiper_database_commit_writes_sum 3`,
 		`sandpiper_database_commit_seconds_count 1`,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sandpiper/internal/job"
+	"sandpiper/internal/telemetry"
 )
 
 // again repeats a write that may be repeated until it is through, the attempt is lost or ctx ends. A database that
@@ -33,5 +34,16 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-ctx.Done():
 		return false
+	}
+}
+
+// note logs what a sandbox is asked again and again: that it does not do so when that begins and once a minute while it goes
+// on, and that it is over.
+func (a *attempt) note(ctx context.Context, s *telemetry.Spell, asked string, err error) {
+	switch s.Note(err) {
+	case telemetry.Broken:
+		a.log.WarnContext(ctx, "sandbox is asked again", "asked", asked, "err", err)
+	case telemetry.Mended:
+		a.log.InfoContext(ctx, "sandbox answers again", "asked", asked)
 	}
 }

@@ -184,7 +184,11 @@ func (a *attempt) settle(ctx context.Context, d decision) error {
 		a.log.InfoContext(ctx, "job goes back to the queue", "reason", q.Reason, "delay", q.Delay)
 		a.w.o.Metrics.Requeued(d.why)
 		a.w.boxes.Forget(a.sandbox.ID)
-		return again(ctx, func() error { return a.w.rows.Requeue(ctx, a.id, a.seq, *q) })
+		err := again(ctx, func() error { return a.w.rows.Requeue(ctx, a.id, a.seq, *q) })
+		if err == nil {
+			a.w.o.Metrics.Spent(q.Spent, a.job.Spec.Model)
+		}
+		return err
 	}
 	o := a.w.mask.outcome(*d.outcome)
 	var code job.Code

@@ -11,6 +11,7 @@ import (
 	"sandpiper/internal/job"
 	"sandpiper/internal/run"
 	"sandpiper/internal/store"
+	"sandpiper/internal/telemetry"
 )
 
 // patience is how long a sandbox may be silent before the job is given up as unknown: the platform may be down for
@@ -49,6 +50,7 @@ func (a *attempt) follow(ctx, final context.Context, left time.Duration) (decisi
 // read follows until the run is over and everything that it showed is committed. ctx says how long to wait for more; what
 // was read is committed whatever became of ctx, while final lasts.
 func (r *reader) read(ctx, final context.Context) (claude.Ending, error) {
+	var fault telemetry.Spell
 	silent := time.Now()
 	for wait := 100 * time.Millisecond; ; {
 		poll := run.Poll{Offset: r.next, Wait: r.a.w.o.Poll, Gather: run.DefaultGather, Attempt: r.a.id.Number}
@@ -59,13 +61,14 @@ func (r *reader) read(ctx, final context.Context) (claude.Ending, error) {
 		case err != nil && (errors.Is(err, daytona.ErrNotFound) || time.Since(silent) > patience || !r.a.mayHeal(ctx, err)):
 			return claude.Ending{}, unanswered{err}
 		case err != nil:
-			r.a.log.WarnContext(ctx, "sandbox does not answer", "err", err)
+			r.a.note(ctx, &fault, "output", err)
 			if !pause(ctx, wait) {
 				return claude.Ending{}, context.Cause(ctx)
 			}
 			wait = min(2*wait, 5*time.Second)
 			continue
 		}
+		r.a.note(ctx, &fault, "output", nil)
 		silent, wait = time.Now(), 100*time.Millisecond
 		if err := r.take(final, chunk); err != nil {
 			return claude.Ending{}, err
@@ -168,6 +171,7 @@ func (r *reader) stopped(ctx context.Context, cause error) (decision, error) {
 func (r *reader) stop(ctx context.Context) error {
 	a := r.a
 	const mostAsked = 5
+	var fault telemetry.Spell
 	for asked := 1; ; asked++ {
 		err := errUncertain
 		if a.lease() > 0 {
@@ -181,7 +185,7 @@ func (r *reader) stop(ctx context.Context) error {
 		case errors.Is(err, job.ErrLost):
 			return err
 		}
-		a.log.WarnContext(ctx, "stop is asked for again", "err", err)
+		a.note(ctx, &fault, "stop", err)
 		if asked%mostAsked == 0 {
 			err = a.halt(ctx)
 		}

@@ -12,6 +12,7 @@ import (
 	"sandpiper/internal/job"
 	"sandpiper/internal/pool"
 	"sandpiper/internal/run"
+	"sandpiper/internal/telemetry"
 )
 
 // overtime is how much longer than the job's own deadline the watchdog in the sandbox waits: it is there for a
@@ -59,6 +60,7 @@ func (a *attempt) request(ctx context.Context, prompt []byte) error {
 		Prompt: prompt,
 	}
 	hiccups := 0
+	var fault telemetry.Spell
 	unsure, began := false, time.Now() // unsure: an earlier request of ours may still be on its way
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		l.StartWithin = a.lease()
@@ -78,13 +80,16 @@ func (a *attempt) request(ctx context.Context, prompt []byte) error {
 				}
 			}
 			unsure = unsure || err != nil
-			a.log.WarnContext(ctx, "launch is asked for again", "tooLate", started.TooLate, "err", err)
+			a.note(ctx, &fault, "launch", cmp.Or(err, errTooLate))
 		}
 		if !pause(ctx, wait) {
 			return context.Cause(ctx)
 		}
 	}
 }
+
+// errTooLate means that a launch came when the lease that it was made under was over, or nearly: it started nothing.
+var errTooLate = errors.New("it came too late, and started nothing")
 
 // lease is how much of the lease is certainly left.
 func (a *attempt) lease() time.Duration {

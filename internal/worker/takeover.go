@@ -59,6 +59,7 @@ func (a *attempt) takeOver(ctx, final context.Context) (decision, error) {
 // reach opens the sandbox of a run that may have been launched, however long the platform is away: the answer in it
 // is paid for.
 func (a *attempt) reach(ctx context.Context) error {
+	var fault telemetry.Spell
 	for began, wait := time.Now(), 100*time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		box, err := a.open(ctx)
 		switch {
@@ -70,7 +71,7 @@ func (a *attempt) reach(ctx context.Context) error {
 		case !mayPass(err) || time.Since(began) > patience:
 			return unanswered{err}
 		}
-		a.log.WarnContext(ctx, "sandbox of a run is not reached", "err", err)
+		a.note(ctx, &fault, "open", err)
 		pause(ctx, wait)
 	}
 }
