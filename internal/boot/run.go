@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sandpiper/internal/auth"
+	"sandpiper/internal/config"
 	"sandpiper/snapshot"
 )
 
@@ -52,6 +53,9 @@ func (h *House) Run(ctx context.Context) error {
 func (h *House) work(ctx context.Context) error {
 	if h.worker == nil {
 		return nil
+	}
+	if h.cfg.Role == config.RoleWorker {
+		lean()
 	}
 	h.log.InfoContext(ctx, "the worker is at work", "worker", h.name, "slots", h.cfg.Concurrency)
 	g, ctx := errgroup.WithContext(ctx)
