@@ -31,7 +31,7 @@ func TestChaos(t *testing.T) {
 		d.clocks = wrongClocks(t)
 	}
 	f := openFleet(t, d)
-	found := f.chaos(r, r.URL, tasks(*seed, *jobs, over*6/10), over)
+	found := f.chaos(r, r.URL, tasks(*seed, *jobs, over*9/10), over)
 	if len(found) > 0 {
 		t.Errorf("SEED=%d: %d damages\n%s", *seed, len(found), tell(found))
 	}

@@ -31,7 +31,7 @@ func TestChaosWithTheRealCommand(t *testing.T) {
 	t.Logf("SEED=%d MINUTES=%v REAL=%d", *seed, *minutes, *realJobs)
 	f := openFleet(t, design{bin: programs(t), claude: path, model: model.URL(), slots: 3})
 	f.spared = true // the model has answered before the command has, if that comes to it at all
-	all := tasks(*seed+1, *realJobs, over*6/10)
+	all := tasks(*seed+1, *realJobs, over*9/10)
 	for _, one := range all {
 		one.plain()
 	}
