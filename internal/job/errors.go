@@ -10,6 +10,8 @@ var (
 	ErrNotFound        = errors.New("no such job")     // or not the caller's
 	ErrSandboxNotFound = errors.New("no such sandbox") // or not the caller's
 	ErrLaneNotFound    = errors.New("no such lane")
+	ErrBatchNotFound   = errors.New("no such batch") // or not the caller's, or its upload is not complete
+	ErrBatchDropped    = errors.New("the upload of the batch was given up")
 	ErrSandboxBusy     = errors.New("a job runs in the sandbox")
 	ErrFinished        = errors.New("the job has ended")
 	ErrUnfinished      = errors.New("the job has not ended")
@@ -21,10 +23,10 @@ var (
 )
 
 // KeyReused is ErrKeyReused, and what the key made when it came first.
-type KeyReused struct{ JobID, SandboxID string }
+type KeyReused struct{ JobID, SandboxID, BatchID string }
 
 func (k KeyReused) Error() string {
-	return fmt.Sprintf("%v: it made %s%s", ErrKeyReused, k.JobID, k.SandboxID)
+	return fmt.Sprintf("%v: it made %s%s%s", ErrKeyReused, k.JobID, k.SandboxID, k.BatchID)
 }
 
 // Is reports whether target is ErrKeyReused.

@@ -19,6 +19,9 @@ func NewRunID() string { return "run_" + random() }
 // NewSandboxID makes an id for a sandbox. It is the sandbox's name on the platform too.
 func NewSandboxID() string { return "sbx_" + random() }
 
+// NewBatchID makes an id for a batch.
+func NewBatchID() string { return "batch_" + random() }
+
 // NewConversationID makes an id for a conversation: a random UUID, the only form that the command takes for a session.
 func NewConversationID() string {
 	b := make([]byte, 16)

@@ -29,8 +29,11 @@ func (k Key) of(tenant, userID string) string {
 	return "key " + tenant + "\n" + userID + "\n" + k.Name
 }
 
-// made is what a request with a key made: one of the two.
-type made struct{ jobID, sandboxID string }
+// made is what a request with a key made: one of the three.
+type made struct{ jobID, sandboxID, batchID string }
+
+// kind tells what is made.
+func (m made) kind() [3]bool { return [3]bool{m.jobID != "", m.sandboxID != "", m.batchID != ""} }
 
 // takeKey takes the key for what a request is to make. When it was taken before, by the same request, it returns what that
 // made. It is taken by an insert, not looked up first, so that of many requests at once one wins on every engine.
@@ -38,21 +41,20 @@ func (t *tx) takeKey(ctx context.Context, tenant, userID string, k Key, now made
 	if k.Name == "" {
 		return made{}, nil
 	}
-	fresh, err := t.once(ctx, `INSERT INTO idempotency (tenant, user_id, key, fingerprint, job_id, sandbox_id, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, {now}) ON CONFLICT DO NOTHING`,
-		tenant, userID, k.Name, blob(k.Fingerprint), now.jobID, now.sandboxID)
+	fresh, err := t.once(ctx, `INSERT INTO idempotency (tenant, user_id, key, fingerprint, job_id, sandbox_id, batch_id, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, {now}) ON CONFLICT DO NOTHING`,
+		tenant, userID, k.Name, blob(k.Fingerprint), now.jobID, now.sandboxID, now.batchID)
 	if err != nil || fresh {
 		return made{}, err
 	}
 	var fingerprint []byte
-	err = t.row(ctx, `SELECT job_id, sandbox_id, fingerprint FROM idempotency WHERE tenant = $1 AND user_id = $2 AND key = $3`,
-		tenant, userID, k.Name).Scan(&first.jobID, &first.sandboxID, &fingerprint)
+	err = t.row(ctx, `SELECT job_id, sandbox_id, batch_id, fingerprint FROM idempotency WHERE tenant = $1 AND user_id = $2 AND key = $3`,
+		tenant, userID, k.Name).Scan(&first.jobID, &first.sandboxID, &first.batchID, &fingerprint)
 	if err != nil {
 		return made{}, err
 	}
-	same := bytes.Equal(fingerprint, k.Fingerprint) && (first.jobID == "") == (now.jobID == "") && (first.sandboxID == "") == (now.sandboxID == "")
-	if !same {
-		return made{}, job.KeyReused{JobID: first.jobID, SandboxID: first.sandboxID}
+	if !bytes.Equal(fingerprint, k.Fingerprint) || first.kind() != now.kind() {
+		return made{}, job.KeyReused{JobID: first.jobID, SandboxID: first.sandboxID, BatchID: first.batchID}
 	}
 	return first, nil
 }
@@ -92,14 +94,14 @@ func firstAnswer(ctx context.Context, from querier, tenant, userID string, k Key
 func (s *Store) Answered(ctx context.Context, tenant, userID string, k Key) (a Answer, err error) {
 	var first made
 	var fingerprint []byte
-	err = s.reads.row(ctx, `SELECT job_id, sandbox_id, fingerprint, status, answer FROM idempotency
+	err = s.reads.row(ctx, `SELECT job_id, sandbox_id, batch_id, fingerprint, status, answer FROM idempotency
 		WHERE tenant = $1 AND user_id = $2 AND key = $3`, tenant, userID, k.Name).
-		Scan(&first.jobID, &first.sandboxID, &fingerprint, &a.Status, &a.Body)
+		Scan(&first.jobID, &first.sandboxID, &first.batchID, &fingerprint, &a.Status, &a.Body)
 	if noRows(err) {
 		return Answer{}, nil
 	}
 	if err == nil && !bytes.Equal(fingerprint, k.Fingerprint) {
-		err = job.KeyReused{JobID: first.jobID, SandboxID: first.sandboxID}
+		err = job.KeyReused{JobID: first.jobID, SandboxID: first.sandboxID, BatchID: first.batchID}
 	}
 	if err != nil {
 		return Answer{}, fmt.Errorf("look for the answer to key %s: %w", k.Name, err)

@@ -275,6 +275,37 @@ func writes(t *testing.T, s *store.Store) {
 	_, err = s.HoldTurn(t.Context(), "sweep", storetest.Worker, time.Millisecond)
 	must(t, err)
 	must(t, s.SetSnapshot(t.Context(), "snap"))
+	batches(t, s)
+}
+
+// batches goes all the ways of a batch.
+func batches(t *testing.T, s *store.Store) {
+	turn := func() {
+		_, err := s.TurnBatches(t.Context(), time.Hour)
+		must(t, err)
+	}
+	for _, drop := range []bool{true, false} {
+		b := job.Batch{ID: job.NewBatchID(), UserID: "heavy"}
+		must(t, s.OpenBatch(t.Context(), auth.User("heavy"), b))
+		line := storetest.New(func(j *job.Job) { j.Spec.Priority = job.Bulk })
+		must(t, s.AddLines(t.Context(), b, 0, []job.Job{line}))
+		if drop {
+			must(t, s.DropBatch(t.Context(), b.ID))
+			turn()
+			continue
+		}
+		_, _, err := s.CompleteBatch(t.Context(), b, store.Key{Name: b.ID, Fingerprint: []byte{1}})
+		must(t, err)
+		turn()
+		_, err = s.Batch(t.Context(), auth.User("heavy"), b.ID)
+		must(t, err)
+		_, _, err = s.BatchJobs(t.Context(), auth.User("heavy"), b.ID, 0, 10)
+		must(t, err)
+		_, _, err = s.FailedOf(t.Context(), auth.User("heavy"), b.ID, 0, 10)
+		must(t, err)
+		must(t, s.CancelBatch(t.Context(), auth.User("heavy"), b.ID))
+		turn()
+	}
 }
 
 // reads asks what is asked often.

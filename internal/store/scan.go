@@ -58,6 +58,9 @@ func scanJob(row scanner) (jobRow, error) {
 	}
 	j.Spec.Input = string(input)
 	r.weight = 1024 + len(input) + len(spec) + len(message) + len(usage) + len(text) + len(raw)
+	if after == heldUntil {
+		after = 0 // nobody knows yet
+	}
 	j.RunAfter, j.CreatedAt, j.StartedAt, j.EndedAt = fromMillis(after), fromMillis(created), fromMillis(began), fromMillis(done)
 	if !j.State.Terminal() {
 		return r, nil

@@ -1,0 +1,208 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+)
+
+// A batch comes in as an upload: OpenBatch, AddLines as often as it takes, CompleteBatch. Only the last one accepts anything.
+//
+// Until then its jobs are staged: their rows are there, queued, but they are due in the far future (heldUntil), wait for
+// waitsForBatch and have no event (last_seq = 0), so that nobody claims or hints them, and no stream shows what may yet go
+// away. TurnBatches does the rest in chunks: what is complete is made due, with the first event of each job; what is to be
+// cancelled is cancelled; an upload that was given up, or of which nothing was heard for a time, is deleted. Nothing of it
+// was ever answered with success.
+
+// waitsForBatch is shown of a staged job.
+const waitsForBatch = "the rest of its batch"
+
+// ofBatch finds jobs of a batch ($1) with numbers above $2, up to $3.
+const ofBatch = ` batch_id <> '' AND batch_id = $1 AND number > $2 AND number <= $3 `
+
+func aboutBatch(id string) string { return "batch " + id }
+
+// OpenBatch begins an upload, for b.UserID of c's tenant. job.ErrForbidden: c may not submit for that user.
+func (s *Store) OpenBatch(ctx context.Context, c auth.Caller, b job.Batch) error {
+	if !c.Sees(c.Tenant, b.UserID) {
+		return fmt.Errorf("open batch for user %s: %w", b.UserID, job.ErrForbidden)
+	}
+	err := s.write(ctx, about(aboutBatch(b.ID)), func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `INSERT INTO batches (id, tenant, user_id, created_at, touched_at) VALUES ($1, $2, $3, {now}, {now})
+			ON CONFLICT (id) DO NOTHING`, b.ID, c.Tenant, b.UserID)
+		return err
+	})
+	return wrap(err, "open batch "+b.ID)
+}
+
+// AddLines stages the next jobs of an upload in their order; before says how many it has already, so that a call whose
+// answer was lost may be repeated. Lines name no sandbox and go on with no conversation. job.ErrBatchDropped: it was given
+// up meanwhile.
+func (s *Store) AddLines(ctx context.Context, b job.Batch, before int64, lines []job.Job) error {
+	rows, err := lineRowsOf(lines)
+	if err != nil {
+		return wrap(err, "add lines to batch "+b.ID)
+	}
+	err = s.write(ctx, about(aboutBatch(b.ID)), func(ctx context.Context, t *tx) error {
+		after := before + int64(len(lines))
+		more, err := t.once(ctx, `UPDATE batches SET accepted = $3, touched_at = {now}
+			WHERE id = $1 AND accepted = $2 AND NOT complete AND NOT cancel_requested`, b.ID, before, after)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return t.addedBefore(ctx, b.ID, after)
+		}
+		return t.insertLines(ctx, b, rows)
+	})
+	return wrap(err, "add lines to batch "+b.ID)
+}
+
+// addedBefore is nil when the batch has exactly so many lines: the answer to the call that added them was lost.
+func (t *tx) addedBefore(ctx context.Context, id string, lines int64) error {
+	var has bool
+	err := t.row(ctx, `SELECT accepted = $2 AND NOT cancel_requested FROM batches WHERE id = $1`, id, lines).Scan(&has)
+	if noRows(err) || (err == nil && !has) {
+		return job.ErrBatchDropped
+	}
+	return err
+}
+
+// lineRows are staged jobs as columns.
+type lineRows struct {
+	ids, customs, talks, models, retries []string
+	priorities                           []int64
+	specs, inputs                        [][]byte
+}
+
+func lineRowsOf(lines []job.Job) (r lineRows, err error) {
+	for _, j := range lines {
+		spec, err := json.Marshal(j.Spec)
+		priority := slices.Index(job.Priorities, j.Spec.Priority)
+		switch {
+		case err != nil:
+			return r, fmt.Errorf("encode spec: %w", err)
+		case priority < 0 || j.ID == "":
+			return r, errors.New("a job needs an id and a known priority")
+		case j.Spec.SandboxID != "" || j.Spec.Continues():
+			return r, errors.New("a line names no sandbox and goes on with nothing")
+		}
+		r.ids, r.customs, r.talks = append(r.ids, j.ID), append(r.customs, j.CustomID), append(r.talks, job.NewConversationID())
+		r.models, r.retries = append(r.models, j.Spec.Model), append(r.retries, j.RetryOf)
+		r.priorities = append(r.priorities, int64(priority))
+		r.specs, r.inputs = append(r.specs, spec), append(r.inputs, []byte(j.Spec.Input))
+	}
+	return r, nil
+}
+
+// insertLines inserts staged jobs, where the engine can all in one statement.
+func (t *tx) insertLines(ctx context.Context, b job.Batch, r lineRows) error {
+	if t.places == nil {
+		return t.insertEachLine(ctx, b, r)
+	}
+	_, err := t.exec(ctx, `INSERT INTO jobs (id, tenant, user_id, state, priority, spec, batch_id, custom_id, conversation_id,
+			retry_of, model, waiting_for, created_at, run_after)
+		SELECT l.id, $1, $2, 'queued', l.priority, l.spec, $3, l.custom, l.talk, l.retry, l.model, $4, {now}, $5
+		FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bytea[])
+			WITH ORDINALITY AS l (id, custom, talk, model, retry, priority, spec, n) ORDER BY l.n`,
+		b.Tenant, b.UserID, b.ID, waitsForBatch, int64(heldUntil), r.ids, r.customs, r.talks, r.models, r.retries, r.priorities, r.specs)
+	if err != nil {
+		return fmt.Errorf("insert lines: %w", err)
+	}
+	_, err = t.exec(ctx, `INSERT INTO inputs (job_id, input) SELECT * FROM unnest($1::text[], $2::bytea[])`, r.ids, r.inputs)
+	return wrap(err, "insert inputs")
+}
+
+func (t *tx) insertEachLine(ctx context.Context, b job.Batch, r lineRows) error {
+	for i, id := range r.ids {
+		err := t.must(ctx, `INSERT INTO jobs (id, tenant, user_id, state, priority, spec, batch_id, custom_id, conversation_id,
+			retry_of, model, waiting_for, created_at, run_after)
+			VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7, $8, $9, $10, $11, {now}, $12)`,
+			id, b.Tenant, b.UserID, r.priorities[i], r.specs[i], b.ID, r.customs[i], r.talks[i], r.retries[i], r.models[i], waitsForBatch, int64(heldUntil))
+		if err == nil {
+			err = t.must(ctx, `INSERT INTO inputs (job_id, input) VALUES ($1, $2)`, id, r.inputs[i])
+		}
+		if err != nil {
+			return fmt.Errorf("insert line %s: %w", r.customs[i], err)
+		}
+	}
+	return nil
+}
+
+// CompleteBatch accepts an upload: all its jobs, or with an error none. The same key with the same fingerprint gives the
+// batch that it made first, replayed, and this upload is given up. job.ErrBatchDropped: it was given up meanwhile.
+// job.KeyReused: the key came with another body; the upload is still there.
+func (s *Store) CompleteBatch(ctx context.Context, b job.Batch, k Key) (kept job.Batch, replayed bool, err error) {
+	on := about(aboutBatch(b.ID), k.of(b.Tenant, b.UserID))
+	err = s.write(ctx, on, func(ctx context.Context, t *tx) error {
+		first, err := t.takeKey(ctx, b.Tenant, b.UserID, k, made{batchID: b.ID})
+		if err != nil {
+			return err
+		}
+		id := b.ID
+		if replayed = first.batchID != "" && first.batchID != b.ID; replayed {
+			id = first.batchID
+			err = t.dropBatch(ctx, b.ID)
+		} else {
+			err = t.complete(ctx, b)
+		}
+		if err == nil {
+			kept, err = loadBatch(ctx, t, id)
+		}
+		return err
+	})
+	return kept, replayed, wrap(err, "complete batch "+b.ID)
+}
+
+func (t *tx) complete(ctx context.Context, b job.Batch) error {
+	done, err := t.once(ctx, `UPDATE batches SET complete = TRUE, rejected = $2, touched_at = {now}
+		WHERE id = $1 AND (complete OR NOT cancel_requested)`, b.ID, b.Rejected)
+	if err == nil && !done {
+		err = job.ErrBatchDropped
+	}
+	return err
+}
+
+// DropBatch gives an upload up that is not complete. Nothing of it will be there.
+func (s *Store) DropBatch(ctx context.Context, id string) error {
+	err := s.write(ctx, about(aboutBatch(id)), func(ctx context.Context, t *tx) error { return t.dropBatch(ctx, id) })
+	return wrap(err, "drop batch "+id)
+}
+
+func (t *tx) dropBatch(ctx context.Context, id string) error {
+	_, err := t.exec(ctx, `UPDATE batches SET cancel_requested = TRUE WHERE id = $1 AND NOT complete`, id)
+	return err
+}
+
+// CancelBatch asks for the end of all jobs of a batch. Queued ones end soon, chunk by chunk; running ones when their workers
+// have stopped them. Asking again is fine. job.ErrBatchNotFound: there is none, or it is not c's.
+func (s *Store) CancelBatch(ctx context.Context, c auth.Caller, id string) error {
+	err := s.write(ctx, about(aboutBatch(id)), func(ctx context.Context, t *tx) error {
+		b, err := loadBatch(ctx, t, id)
+		if err == nil && !c.Sees(b.Tenant, b.UserID) {
+			err = job.ErrBatchNotFound
+		}
+		if err != nil || b.CancelRequested {
+			return err
+		}
+		return t.must(ctx, `UPDATE batches SET cancel_requested = TRUE, settled = FALSE, worked_to = 0 WHERE id = $1`, id)
+	})
+	return wrap(err, "cancel batch "+id)
+}
+
+// loadBatch reads a batch that is complete, whoever it belongs to, without its counts.
+func loadBatch(ctx context.Context, from querier, id string) (b job.Batch, err error) {
+	var created int64
+	err = from.row(ctx, `SELECT id, tenant, user_id, accepted, rejected, cancel_requested, created_at FROM batches WHERE id = $1 AND complete`, id).
+		Scan(&b.ID, &b.Tenant, &b.UserID, &b.Accepted, &b.Rejected, &b.CancelRequested, &created)
+	if noRows(err) {
+		err = job.ErrBatchNotFound
+	}
+	b.CreatedAt = fromMillis(created)
+	return b, err
+}

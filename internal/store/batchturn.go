@@ -1,0 +1,227 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sandpiper/internal/auth"
+	"sandpiper/internal/job"
+)
+
+// batchChunk is how many jobs of a batch one write changes: few enough that nobody who shares its commit waits for long.
+const batchChunk = 500
+
+// TurnBatches does one chunk of what is to be done for each of a few batches (see above), oldest first, and says for how
+// many: 0 means that nothing is to be done now. An upload that brought nothing for as long as silence is given up.
+func (s *Store) TurnBatches(ctx context.Context, silence time.Duration) (worked int, err error) {
+	type todo struct {
+		id, tenant     string
+		cancel, broken bool
+	}
+	rows, err := s.reads.query(ctx, `SELECT id, tenant, complete AND cancel_requested, NOT complete AND NOT cancel_requested FROM batches
+		WHERE NOT settled AND (complete OR cancel_requested OR touched_at <= {now} - $1) ORDER BY number LIMIT 16`, silence.Milliseconds())
+	all, err := collect(rows, err, func(row scanner) (d todo, err error) {
+		return d, row.Scan(&d.id, &d.tenant, &d.cancel, &d.broken)
+	})
+	for _, d := range all {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		if d.broken {
+			if err = s.dropSilent(ctx, d.id, silence); err != nil {
+				break
+			}
+		}
+		if d.cancel {
+			if err = s.cancelBegun(ctx, auth.Caller{Tenant: d.tenant, Operator: true}, d.id); err != nil {
+				break
+			}
+		}
+		if err = s.turnBatch(ctx, d.id); err != nil {
+			break
+		}
+		worked++
+	}
+	return worked, wrap(err, "work at batches")
+}
+
+// dropSilent gives an upload up, unless it has brought something meanwhile.
+func (s *Store) dropSilent(ctx context.Context, id string, silence time.Duration) error {
+	return s.write(ctx, about(aboutBatch(id)), func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `UPDATE batches SET cancel_requested = TRUE WHERE id = $1 AND NOT complete AND touched_at <= {now} - $2`,
+			id, silence.Milliseconds())
+		return err
+	})
+}
+
+// chunk is the next part of a batch to work at.
+type chunk struct {
+	id, tenant, userID string
+	complete, cancel   bool
+	after, to          int64 // numbers of its jobs: after is not in it
+	jobs               int
+}
+
+func (b chunk) last() bool { return b.jobs < batchChunk }
+
+// chunkOf reads the next chunk. b.id is "" when nothing is to be done.
+func chunkOf(ctx context.Context, from querier, id, lock string) (b chunk, err error) {
+	err = from.row(ctx, `SELECT id, tenant, user_id, complete, cancel_requested, worked_to FROM batches
+		WHERE id = $1 AND NOT settled AND (complete OR cancel_requested)`+lock, id).
+		Scan(&b.id, &b.tenant, &b.userID, &b.complete, &b.cancel, &b.after)
+	if noRows(err) {
+		return chunk{}, nil
+	}
+	if err == nil {
+		err = from.row(ctx, `SELECT COALESCE(MAX(c.number), 0), COUNT(*) FROM (SELECT number FROM jobs WHERE batch_id <> '' AND batch_id = $1
+			AND number > $2 ORDER BY number LIMIT $3) c`, id, b.after, batchChunk).Scan(&b.to, &b.jobs)
+	}
+	return b, err
+}
+
+func (s *Store) turnBatch(ctx context.Context, id string) error {
+	return s.write(ctx, about(aboutBatch(id)), func(ctx context.Context, t *tx) error {
+		b, err := chunkOf(ctx, t, id, " {lock}")
+		if err != nil || b.id == "" {
+			return err
+		}
+		switch {
+		case !b.complete:
+			return t.deleteStaged(ctx, b)
+		case b.cancel:
+			return t.cancelChunk(ctx, b)
+		}
+		if err := t.makeDue(ctx, b); err != nil {
+			return err
+		}
+		return t.worked(ctx, b)
+	})
+}
+
+// worked notes that a chunk is done, and with the last one that the batch is.
+func (t *tx) worked(ctx context.Context, b chunk) error {
+	return t.must(ctx, `UPDATE batches SET settled = $2, worked_to = $3 WHERE id = $1`, b.id, b.last(), max(b.to, b.after))
+}
+
+// deleteStaged deletes a chunk of an upload that was given up, and with the last one the batch. A job that somebody has
+// cancelled in the meantime has ended, and stays.
+func (t *tx) deleteStaged(ctx context.Context, b chunk) error {
+	const staged = ofBatch + ` AND state = 'queued' AND last_seq = 0 `
+	_, err := t.exec(ctx, `DELETE FROM inputs WHERE job_id IN (SELECT id FROM jobs WHERE`+staged+`)`, b.id, b.after, b.to)
+	if err == nil {
+		_, err = t.exec(ctx, `DELETE FROM jobs WHERE`+staged, b.id, b.after, b.to)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("delete staged jobs: %w", err)
+	case b.last():
+		return t.must(ctx, `DELETE FROM batches WHERE id = $1`, b.id)
+	}
+	return t.worked(ctx, b)
+}
+
+// makeDue makes a chunk of staged jobs due, each with its first event. The sweeper gives out their hints.
+func (t *tx) makeDue(ctx context.Context, b chunk) error {
+	const staged = ofBatch + ` AND state = 'queued' AND last_seq = 0 `
+	st, err := t.stepOfEach(ctx, b, staged, job.Event{Type: job.EventState, State: job.Queued})
+	if err != nil || st.jobs == 0 {
+		return err
+	}
+	_, err = t.exec(ctx, `UPDATE jobs SET last_seq = 1, last_position = $4, run_after = {now}, waiting_for = '' WHERE`+staged,
+		b.id, b.after, b.to, st.last)
+	return wrap(err, "make jobs due")
+}
+
+// cancelChunk ends the jobs of a chunk that were never claimed. The others are asked one by one, before it (cancelBegun);
+// where one was claimed in between the chunk comes again.
+func (t *tx) cancelChunk(ctx context.Context, b chunk) error {
+	const waiting = ofBatch + ` AND state = 'queued' AND attempt = 0 AND sandbox_id = '' `
+	o := cancelled
+	st, err := t.stepOfEach(ctx, b, waiting, o.Events(time.Time{})...)
+	if err != nil {
+		return err
+	}
+	if st.jobs > 0 {
+		_, err = t.exec(ctx, `UPDATE jobs SET pushed_at = 0 WHERE state = 'queued' AND continues
+			AND conversation_id IN (SELECT conversation_id FROM jobs WHERE`+waiting+`)`, b.id, b.after, b.to)
+		if err != nil {
+			return fmt.Errorf("wake conversations: %w", err)
+		}
+		_, err = t.exec(ctx, `UPDATE jobs SET last_seq = last_seq + 2, last_position = $4, state = 'cancelled', ended_at = {now}, waiting_for = '',
+			exit_code = $5, failure_code = $6, failure_message = $7, retryable = $8 WHERE`+waiting,
+			b.id, b.after, b.to, st.last, o.ExitCode, string(o.Failure.Code), []byte(o.Failure.Message), o.Failure.Retryable)
+		if err != nil {
+			return fmt.Errorf("cancel jobs: %w", err)
+		}
+		t.tell().Ended = true
+	}
+	var left bool
+	err = t.row(ctx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE`+ofBatch+`AND state IN ('queued', 'running') AND NOT cancel_requested)`,
+		b.id, b.after, b.to).Scan(&left)
+	if err != nil || left {
+		return err
+	}
+	return t.worked(ctx, b)
+}
+
+// cancelBegun asks for the end of those of the next chunk that were claimed before: each in a write of its own, for its
+// worker is to hear of it.
+func (s *Store) cancelBegun(ctx context.Context, c auth.Caller, id string) error {
+	b, err := chunkOf(ctx, s.reads, id, "")
+	if err != nil || b.id == "" {
+		return err
+	}
+	rows, err := s.reads.query(ctx, `SELECT id FROM jobs WHERE`+ofBatch+`AND state IN ('queued', 'running') AND NOT cancel_requested
+		AND NOT (state = 'queued' AND attempt = 0 AND sandbox_id = '')`, b.id, b.after, b.to)
+	ids, err := collect(rows, err, func(row scanner) (id string, err error) { return id, row.Scan(&id) })
+	for _, id := range ids {
+		if _, err := s.Cancel(ctx, c, id); err != nil && !errors.Is(err, job.ErrFinished) {
+			return err
+		}
+	}
+	return err
+}
+
+// stepped is what stepOfEach added.
+type stepped struct {
+	jobs int
+	last int64 // position of the last event; 0: the engine gives them by itself
+}
+
+// stepOfEach adds the same events to each job of a chunk that which finds, and keeps these for this transaction. Their rows
+// are to move on after it, by which the same jobs are found.
+func (t *tx) stepOfEach(ctx context.Context, b chunk, which string, events ...job.Event) (st stepped, err error) {
+	rows, err := t.query(ctx, `SELECT id FROM jobs WHERE`+which+`ORDER BY number {lock}`, b.id, b.after, b.to)
+	ids, err := collect(rows, err, func(row scanner) (id string, err error) { return id, row.Scan(&id) })
+	if st.jobs = len(ids); err != nil || st.jobs == 0 {
+		return st, err
+	}
+	var first int64
+	column, place := "", ""
+	if t.places != nil {
+		if first, err = t.places.take(ctx, t, len(ids)*len(events)); err != nil {
+			return st, err
+		}
+		st.last = first + int64(len(ids)*len(events)) - 1
+		column, place = "position, ", "CAST($7 AS bigint) + row_number() OVER (ORDER BY number) - 1, "
+	}
+	for i, e := range events {
+		body, err := e.Body()
+		if err != nil {
+			return st, fmt.Errorf("encode event: %w", err)
+		}
+		args := []any{b.id, b.after, b.to, int64(i + 1), string(e.Type), body}
+		if t.places != nil {
+			args = append(args, first+int64(i*len(ids)))
+		}
+		_, err = t.exec(ctx, `INSERT INTO events (`+column+`job_id, seq, tenant, user_id, batch_id, sandbox_id, type, ts, body)
+			SELECT `+place+`id, last_seq + $4, tenant, user_id, batch_id, sandbox_id, $5, {now}, $6 FROM jobs WHERE`+which+`ORDER BY number`, args...)
+		if err != nil {
+			return st, fmt.Errorf("add events: %w", err)
+		}
+	}
+	t.tellEvents(head{id: ids[len(ids)-1], tenant: b.tenant, userID: b.userID, batchID: b.id}, st.last)
+	return st, nil
+}
