@@ -72,6 +72,7 @@ type House struct {
 	sweeper      *dispatch.Sweeper
 	pruner       *dispatch.Pruner
 	governor     *dispatch.Governor
+	batcher      *dispatch.Batcher
 	relay        *relay.Relay
 	hintsLost    func() int64
 

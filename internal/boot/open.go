@@ -146,6 +146,7 @@ func (h *House) openWorker(context.Context) error {
 		return err
 	}
 	h.governor = dispatch.NewGovernor(h.store, o.Key, dispatch.GovernorOptions{Holder: h.name, Log: h.log})
+	h.batcher = dispatch.NewBatcher(h.store, dispatch.BatcherOptions{Holder: h.name, Log: h.log})
 	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: h.name, News: h.listen(), Log: h.log})
 	h.pruner = dispatch.NewPruner(h.store, dispatch.PrunerOptions{Keep: days(h.cfg.KeepEvents), Holder: h.name, Log: h.log})
 	h.warden = pool.NewWarden(h.pool, h.store, pool.WardenOptions{Holder: h.name, Log: h.log})
@@ -212,7 +213,7 @@ func (h *House) openServer(context.Context) error {
 func (h *House) openAPI(context.Context) error {
 	h.relay = relay.New(h.store, h.bus, relay.Options{Log: h.log})
 	jobs := dispatch.New(h.store, h.queue, dispatch.Options{Log: h.log})
-	h.server.Furnish(httpapi.Deps{Jobs: jobs, Reads: h.store, Sandboxes: h.store, Lanes: h.store, Answers: h.store, Relay: h.relay})
+	h.server.Furnish(httpapi.Deps{Jobs: jobs, Batches: dispatch.NewUploader(h.store), Reads: h.store, Sandboxes: h.store, Lanes: h.store, Answers: h.store, Relay: h.relay})
 	h.hintsLost = jobs.Lost
 	return nil
 }

@@ -64,6 +64,7 @@ func (h *House) work(ctx context.Context) error {
 	g.Go(func() error { return h.sweeper.Run(ctx) })
 	g.Go(func() error { return h.pruner.Run(ctx) })
 	g.Go(func() error { return h.governor.Run(ctx) })
+	g.Go(func() error { return h.batcher.Run(ctx) })
 	g.Go(func() error { return h.keeper.Run(ctx) })
 	g.Go(func() error { return h.forgetter.Run(ctx) })
 	if !h.cfg.Noop() { // then there is no platform

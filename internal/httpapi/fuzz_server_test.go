@@ -36,7 +36,7 @@ func FuzzServer(f *testing.F) {
 	s := storetest.SQLite(f)
 	var log logs
 	server := httpapi.New(httpapi.Deps{
-		Jobs: dispatch.New(s, lost{}, dispatch.Options{}), Reads: s, Sandboxes: s, Lanes: s, Answers: s, Relay: relay.New(s, nil, relay.Options{}),
+		Jobs: dispatch.New(s, lost{}, dispatch.Options{}), Batches: dispatch.NewUploader(s), Reads: s, Sandboxes: s, Lanes: s, Answers: s, Relay: relay.New(s, nil, relay.Options{}),
 	}, httpapi.Options{Log: slog.New(slog.NewTextHandler(&log, nil)), CreateWait: time.Millisecond, MaxBody: 1 << 16})
 	done, queued := storetest.Finished(f, s).ID, storetest.Queued(f, s).ID
 	upgrade := "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="

@@ -47,7 +47,7 @@ func (g guard) wrap(next echo.HandlerFunc) echo.HandlerFunc {
 		if preflight := crossOrigin(c); preflight {
 			return c.NoContent(http.StatusNoContent)
 		}
-		if hasBody(r) && !isJSON(r) {
+		if hasBody(r) && !isJSON(r) && !(takesLines(r) && isLines(r)) {
 			return errMediaType
 		}
 		return next(c)
@@ -115,13 +115,21 @@ func loopback(host string) bool {
 func hasBody(r *http.Request) bool { return r.ContentLength != 0 }
 
 // isJSON reports whether the body is declared as plain JSON in UTF-8.
-func isJSON(r *http.Request) bool {
+func isJSON(r *http.Request) bool { return declared(r, "application/json") }
+
+// isLines reports whether it is declared as lines of JSON. Like JSON, no form can send that.
+func isLines(r *http.Request) bool { return declared(r, "application/jsonl", "application/x-ndjson") }
+
+// takesLines reports whether the path takes lines of JSON.
+func takesLines(r *http.Request) bool { return r.URL.Path == batchesPath }
+
+func declared(r *http.Request, as ...string) bool {
 	types := r.Header.Values(echo.HeaderContentType)
 	if len(types) != 1 || r.Header.Get(echo.HeaderContentEncoding) != "" {
 		return false
 	}
 	media, params, err := mime.ParseMediaType(types[0])
-	if err != nil || media != "application/json" {
+	if err != nil || !slices.Contains(as, media) {
 		return false
 	}
 	charset, given := params["charset"]

@@ -55,8 +55,8 @@ func newHouse(t testing.TB, change ...func(*httpapi.Deps, *httpapi.Options)) *ho
 	h.store.SetNews(news)
 	live := relay.New(h.store, news, relay.Options{})
 	d := httpapi.Deps{
-		Jobs:  dispatch.New(h.store, lost{}, dispatch.Options{}),
-		Reads: h.store, Sandboxes: h.store, Lanes: h.store, Answers: h.store, Relay: live,
+		Jobs:    dispatch.New(h.store, lost{}, dispatch.Options{}),
+		Batches: dispatch.NewUploader(h.store), Reads: h.store, Sandboxes: h.store, Lanes: h.store, Answers: h.store, Relay: live,
 	}
 	o := httpapi.Options{Log: slog.New(slog.NewTextHandler(h.logs, nil))}
 	for _, c := range change {

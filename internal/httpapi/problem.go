@@ -68,6 +68,8 @@ var problems = []struct {
 	{job.ErrNotFound, http.StatusNotFound, job.JobNotFound, "There is no such job, or it is not yours."},
 	{job.ErrSandboxNotFound, http.StatusNotFound, job.SandboxNotFound, "There is no such sandbox, or it is not yours."},
 	{job.ErrLaneNotFound, http.StatusNotFound, job.LaneNotFound, "There is no such lane. GET /api/lanes lists them."},
+	{job.ErrBatchNotFound, http.StatusNotFound, job.BatchNotFound, "There is no such batch, or it is not yours."},
+	{job.ErrBatchDropped, http.StatusBadRequest, job.BodyIncomplete, "The body ended before it was complete, or came too slowly. Nothing of it was accepted."},
 	{job.ErrSandboxBusy, http.StatusConflict, job.SandboxBusy, "A job runs in the sandbox. Cancel it or wait for its end, and ask again."},
 	{job.ErrFinished, http.StatusConflict, job.JobFinished, "The job has ended; ended jobs never change."},
 	{job.ErrUnfinished, http.StatusConflict, job.JobNotFinished, "The job has not ended. Wait for its end, or cancel it, and ask again."},
@@ -89,6 +91,7 @@ type problem struct {
 	Errors    []fault  `json:"errors,omitempty"`
 	JobID     string   `json:"jobId,omitempty"`     // what the key of a conflict made when it came first
 	SandboxID string   `json:"sandboxId,omitempty"` // likewise
+	BatchID   string   `json:"batchId,omitempty"`   // likewise
 	RequestID string   `json:"requestId,omitempty"`
 }
 
@@ -97,6 +100,9 @@ type fault struct {
 	Pointer string   `json:"pointer"` // RFC 6901 into the body, "" for all of it; "?name" for a query parameter
 	Detail  string   `json:"detail"`
 	Code    job.Code `json:"code,omitempty"` // only where it says more than the problem's
+
+	Line     int    `json:"line,omitempty"`     // of a batch, from 1; the pointer leads into it
+	CustomID string `json:"customId,omitempty"` // of that line
 }
 
 // problemOf maps err. known is false for what is our fault.
@@ -120,7 +126,7 @@ func problemOf(err error) (p problem, known bool) {
 	}
 	var reused job.KeyReused
 	if errors.As(err, &reused) {
-		p.JobID, p.SandboxID = reused.JobID, reused.SandboxID
+		p.JobID, p.SandboxID, p.BatchID = reused.JobID, reused.SandboxID, reused.BatchID
 	}
 	p.Errors = faultsOf(err)
 	if !known && len(p.Errors) > 0 { // the rooms below join plain FieldErrors
@@ -135,6 +141,8 @@ func faultsOf(err error) []fault {
 	switch e := err.(type) {
 	case nil:
 		return nil
+	case badLines:
+		return e.faults
 	case job.FieldError:
 		return []fault{{Pointer: short(e.Pointer), Detail: e.Must}}
 	case unavailable:

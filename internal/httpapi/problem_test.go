@@ -25,7 +25,7 @@ func TestEveryErrorHasOneProblem(t *testing.T) {
 		}
 	}
 	for _, err := range []error{
-		job.ErrNotFound, job.ErrLaneNotFound, job.ErrSandboxNotFound, job.ErrFinished, job.ErrKeyReused, job.ErrForbidden, job.ErrBadCursor,
+		job.ErrNotFound, job.ErrLaneNotFound, job.ErrBatchNotFound, job.ErrBatchDropped, job.ErrSandboxNotFound, job.ErrFinished, job.ErrKeyReused, job.ErrForbidden, job.ErrBadCursor,
 	} {
 		if !seen[err] {
 			t.Errorf("%v of package job is not in the table", err)
@@ -38,7 +38,7 @@ func TestFaultsAreFoundWhereverTheyAreWrapped(t *testing.T) {
 	err := fmt.Errorf("submit: %w", errors.Join(one, fmt.Errorf("option: %w", unavailable{two})))
 	p, known := problemOf(err)
 	if !known || p.Status != http.StatusUnprocessableEntity || p.Code != job.InvalidRequest || len(p.Errors) != 2 ||
-		p.Errors[0] != (fault{"/input", "must be", ""}) || p.Errors[1] != (fault{"/model", "must not", job.OptionNotAvailable}) {
+		p.Errors[0] != (fault{Pointer: "/input", Detail: "must be"}) || p.Errors[1] != (fault{Pointer: "/model", Detail: "must not", Code: job.OptionNotAvailable}) {
 		t.Errorf("%+v (known: %v)", p, known)
 	}
 }

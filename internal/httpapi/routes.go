@@ -23,6 +23,8 @@ type route struct {
 	what         string
 }
 
+const batchesPath = "/api/batches"
+
 func (s *Server) routes() []route {
 	if s.bare {
 		return s.alwaysServed()
@@ -34,6 +36,11 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/api/jobs/:id/events", auth.Jobs, s.events, "its events: after, limit; as a stream with Accept: text/event-stream"},
 		{http.MethodPost, "/api/jobs/:id/cancel", auth.Jobs, s.cancel, "cancel it"},
 		{http.MethodPost, "/api/jobs/:id/retry", auth.Jobs, s.retry, "run one that has ended again, as a new job"},
+		{http.MethodPost, batchesPath, auth.Jobs, s.submitBatch, `run many: lines of {"custom_id", "input", …} as application/jsonl; userId, onError=reject|skip`},
+		{http.MethodGet, "/api/batches/:id", auth.Jobs, s.batch, "one batch: its jobs by state, and what they cost"},
+		{http.MethodGet, "/api/batches/:id/results", auth.Jobs, s.results, "a line for each of its jobs, in the order of its lines"},
+		{http.MethodPost, "/api/batches/:id/cancel", auth.Jobs, s.cancelBatch, "cancel all its jobs"},
+		{http.MethodPost, "/api/batches/:id/retry-failed", auth.Jobs, s.retryFailed, "run those that failed again, as a new batch"},
 		{http.MethodPost, "/api/sandbox/create", auth.Jobs, s.createSandbox, `make a sandbox: {"userId"}`},
 		{http.MethodGet, "/api/sandboxes", auth.Jobs, s.listSandboxes, "sandboxes"},
 		{http.MethodDelete, "/api/sandboxes/:id", auth.Jobs, s.deleteSandbox, "delete one, with everything in it"},
@@ -134,7 +141,7 @@ func (s *Server) index(c echo.Context) error {
 	var b strings.Builder
 	b.WriteString("Sandpiper runs Claude Code prompts as durable jobs in sandboxes.\n\n")
 	for _, r := range s.routes() {
-		fmt.Fprintf(&b, "%-5s %-26s %s\n", r.method, r.path, r.what)
+		fmt.Fprintf(&b, "%-5s %-30s %s\n", r.method, r.path, r.what)
 	}
 	return c.String(http.StatusOK, b.String())
 }

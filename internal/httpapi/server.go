@@ -30,6 +30,18 @@ type Reads interface {
 	Progress(ctx context.Context, c auth.Caller, id string) (store.Progress, error)
 	Jobs(ctx context.Context, c auth.Caller, f store.JobFilter) (items []job.Job, next string, err error)
 	Events(ctx context.Context, c auth.Caller, jobID string, after int64, limit int) ([]job.Event, error)
+	Batch(ctx context.Context, c auth.Caller, id string) (job.Batch, error)
+	BatchJobs(ctx context.Context, c auth.Caller, id string, after int64, limit int) (jobs []job.Job, next int64, err error)
+}
+
+// Batches takes batches; dispatch.Uploader does.
+type Batches interface {
+	OpenBatch(ctx context.Context, c auth.Caller) (job.Batch, error)
+	AddLines(ctx context.Context, b *job.Batch, lines []job.Line) error
+	CompleteBatch(ctx context.Context, b job.Batch, k store.Key) (kept job.Batch, replayed bool, err error)
+	DropBatch(ctx context.Context, id string) error
+	CancelBatch(ctx context.Context, c auth.Caller, id string) error
+	RetryFailed(ctx context.Context, c auth.Caller, id string, k store.Key) (b job.Batch, replayed bool, err error)
 }
 
 // Sandboxes adds and shows sandboxes; *store.Store does. A worker makes what was added.
@@ -53,10 +65,11 @@ type Answers interface {
 	AnswerOnce(ctx context.Context, tenant, userID string, k store.Key, jobID string, a store.Answer) (store.Answer, error)
 }
 
-// Deps are what a Server must have. Jobs, Reads, Sandboxes, Lanes, Answers and Relay, all of which need the database, may come later, by
+// Deps are what a Server must have. Jobs, Batches, Reads, Sandboxes, Lanes, Answers and Relay, all of which need the database, may come later, by
 // Furnish.
 type Deps struct {
 	Jobs      Jobs
+	Batches   Batches
 	Reads     Reads
 	Sandboxes Sandboxes
 	Lanes     Lanes

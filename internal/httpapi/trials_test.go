@@ -66,8 +66,10 @@ func (k keyed) trials() (by map[string][]trial, mine []string) {
 	ended := k.submitAs("ann")
 	k.finish(ended)
 	box := into[struct{ SandboxID string }](k.t, k.post("/api/sandbox/create", `{}`, as(k.key["ann"])...)).SandboxID
+	const lines = `{"lines":[{"custom_id":"1","input":"a word of ann's"}],"userId":"?"}`
+	batch := into[struct{ BatchID string }](k.t, k.post("/api/batches", strings.ReplaceAll(lines, "?", "ann"), as(k.key["ann"])...)).BatchID
 	at := func(path string) func() string {
-		return func() string { return strings.ReplaceAll(path, "ENDED", ended) }
+		return func() string { return strings.NewReplacer("ENDED", ended, "BATCH", batch).Replace(path) }
 	}
 	spare := func() string {
 		return "/api/sandboxes/" + into[struct{ SandboxID string }](k.t, k.post("/api/sandbox/create", `{}`, as(k.key["ann"])...)).SandboxID
@@ -96,6 +98,19 @@ func (k keyed) trials() (by map[string][]trial, mine []string) {
 			{"without a body", at("/api/jobs/ENDED/retry"), "", "", 202, 404},
 			{"with a body", at("/api/jobs/ENDED/retry"), `{"userId":"?"}`, "", 202, 404},
 		},
+		"POST /api/batches": {
+			{"JSON", at("/api/batches"), lines, "", 202, 202},
+		},
+		"GET /api/batches/:id":         {{"a batch", at("/api/batches/BATCH"), "", "", 200, 404}},
+		"GET /api/batches/:id/results": {{"its results", at("/api/batches/BATCH/results"), "", "", 200, 404}},
+		"POST /api/batches/:id/cancel": {
+			{"without a body", at("/api/batches/BATCH/cancel"), "", "", 200, 404},
+			{"with a body", at("/api/batches/BATCH/cancel"), `{"userId":"?"}`, "", 200, 404},
+		},
+		"POST /api/batches/:id/retry-failed": {
+			{"without a body", at("/api/batches/BATCH/retry-failed"), "", "", 202, 404},
+			{"with a body", at("/api/batches/BATCH/retry-failed"), `{"userId":"?"}`, "", 202, 404},
+		},
 		"POST /api/sandbox/create":  {{"a sandbox", at("/api/sandbox/create"), `{"userId":"?"}`, "", 202, 202}},
 		"GET /api/sandboxes":        {{"a list", at("/api/sandboxes"), "", "", 200, 200}},
 		"DELETE /api/sandboxes/:id": {{"a deletion", spare, "", "", 202, 404}},
@@ -110,7 +125,7 @@ func (k keyed) trials() (by map[string][]trial, mine []string) {
 		"GET /readyz":  {{"", at("/readyz"), "", "", 200, 200}},
 		"GET /":        {{"", at("/"), "", "", 200, 200}},
 		"GET /metrics": {{"", at("/metrics"), "", "", 403, 403}},
-	}, []string{ended, box, "a word of ann's"}
+	}, []string{ended, box, batch, "a word of ann's"}
 }
 
 func TestEveryRouteForEveryCaller(t *testing.T) {

@@ -24,6 +24,7 @@ const (
 	JobNotFinished        Code = "JOB_NOT_FINISHED"        // the job has not ended yet
 	SandboxNotFound       Code = "SANDBOX_NOT_FOUND"       // no such sandbox, or not the caller's
 	LaneNotFound          Code = "LANE_NOT_FOUND"          // nothing ever went wrong in a lane of that name
+	BatchNotFound         Code = "BATCH_NOT_FOUND"         // no such batch, or not the caller's
 	SandboxBusy           Code = "SANDBOX_BUSY"            // a job runs in the sandbox
 	InvalidCursor         Code = "INVALID_CURSOR"          // not a cursor of this stream or list
 	RouteNotFound         Code = "ROUTE_NOT_FOUND"         // no such path

@@ -109,6 +109,10 @@ var Problems = []CodeDoc{
 		"Leave sandboxId out and get one from your pool, or create one.", false,
 	},
 	{
+		BatchNotFound, "There is no such batch, or it is not yours.", "A typing error, another user's batch, or one whose upload never was complete.",
+		"Ask as the user who submitted it. An upload that was not answered with 202 made no batch: send it again.", false,
+	},
+	{
 		SandboxBusy, "A job runs in the sandbox; it cannot be deleted.", "The sandbox was to be deleted before its job had ended.",
 		"Cancel the job, or wait for its end, and ask again.", true,
 	},

@@ -1,0 +1,67 @@
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"sandpiper/internal/job"
+	"sandpiper/internal/turn"
+)
+
+// batches is what a Batcher needs of package store.
+type batches interface {
+	// TurnBatches does a little of what is to be done for batches, and says for how many.
+	TurnBatches(ctx context.Context, silence time.Duration) (int, error)
+	turn.Rows
+}
+
+// BatcherOptions are what a batcher may be told. Zero values are good defaults.
+type BatcherOptions struct {
+	Every   time.Duration // 0 means 500 ms
+	Silence time.Duration // of an upload, after which it has broken off; 0 means 10 minutes
+	Holder  string        // who turns, for the turn that the whole fleet takes once; "" means a new word
+	Log     *slog.Logger  // nil means slog.Default()
+}
+
+// Batcher makes the jobs of complete batches due, cancels those of cancelled ones, and deletes uploads that broke off: chunk
+// by chunk, so that nobody waits for a large batch.
+type Batcher struct {
+	batches batches
+	o       BatcherOptions
+	turn    turn.Turn
+}
+
+// NewBatcher returns a batcher; it does nothing before Run.
+func NewBatcher(b batches, o BatcherOptions) *Batcher {
+	o.Every = cmp.Or(o.Every, 500*time.Millisecond)
+	o.Silence = cmp.Or(o.Silence, 10*time.Minute)
+	o.Holder = cmp.Or(o.Holder, job.NewToken())
+	o.Log = cmp.Or(o.Log, slog.Default())
+	return &Batcher{batches: b, o: o, turn: turn.Turn{Rows: b, Name: "batches", Holder: o.Holder, Every: o.Every, Log: o.Log}}
+}
+
+// Run works at batches, for the whole fleet, until ctx ends.
+func (b *Batcher) Run(ctx context.Context) error {
+	return b.turn.Run(ctx, func(ctx context.Context) error {
+		_, err := b.work(ctx)
+		return err
+	})
+}
+
+// Turn does everything that is to be done, for the one process of the fleet whose turn it is, and counts the chunks.
+func (b *Batcher) Turn(ctx context.Context) (chunks int, err error) {
+	mine, err := b.turn.Take(ctx)
+	if !mine || err != nil {
+		return 0, err
+	}
+	return b.work(ctx)
+}
+
+func (b *Batcher) work(ctx context.Context) (chunks int, err error) {
+	for n := 1; n > 0 && err == nil && ctx.Err() == nil; chunks += n {
+		n, err = b.batches.TurnBatches(ctx, b.o.Silence)
+	}
+	return chunks, err
+}

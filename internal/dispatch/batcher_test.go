@@ -1,0 +1,52 @@
+package dispatch_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"sandpiper/internal/dispatch"
+)
+
+// pile stands for the store: it holds batches with chunks to do.
+type pile struct {
+	chunks  []int // :: turn → how many batches it finds
+	others  bool  // another process holds the turn
+	err     error
+	silence time.Duration
+}
+
+func (p *pile) HoldTurn(context.Context, string, string, time.Duration) (bool, error) {
+	return !p.others, nil
+}
+
+func (p *pile) TurnBatches(_ context.Context, silence time.Duration) (n int, err error) {
+	p.silence = silence
+	if len(p.chunks) > 0 {
+		n, p.chunks = p.chunks[0], p.chunks[1:]
+	}
+	return n, p.err
+}
+
+func TestATurnWorksAtBatchesUntilNothingIsLeft(t *testing.T) {
+	for name, tc := range map[string]struct {
+		p    pile
+		done int
+	}{
+		"nothing":                     {pile{}, 0},
+		"some":                        {pile{chunks: []int{2, 2, 1}}, 5},
+		"it is another process' turn": {pile{chunks: []int{2}, others: true}, 0},
+		"the database is away":        {pile{chunks: []int{2, 2}, err: errAway}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := dispatch.NewBatcher(&tc.p, dispatch.BatcherOptions{Silence: time.Hour, Log: quiet})
+			n, err := b.Turn(t.Context())
+			if n != tc.done || err != tc.p.err {
+				t.Errorf("did %d chunks, %v; want %d", n, err, tc.done)
+			}
+			if !tc.p.others && tc.p.silence != time.Hour {
+				t.Errorf("gives uploads up after %v", tc.p.silence)
+			}
+		})
+	}
+}
