@@ -1,12 +1,15 @@
 package httpapi_test
 
 import (
+	"net/http"
 	"runtime"
 	"slices"
 	"testing"
 	"time"
 
+	"sandpiper/internal/dispatch"
 	"sandpiper/internal/httpapi"
+	"sandpiper/internal/pgtest"
 	"sandpiper/internal/store/storetest"
 )
 
@@ -22,6 +25,20 @@ func BenchmarkIdleSockets(b *testing.B) {
 		}
 		b.ReportMetric(float64(taken()-before)/sockets/1024, "KiB/socket")
 	}
+}
+
+// BenchmarkBatchLines sends batches of 100,000 lines over HTTP into Postgres, and prints how many lines a second are accepted.
+func BenchmarkBatchLines(b *testing.B) {
+	const lines = 100_000
+	s := storetest.Open(b, pgtest.New(b).Database(b))
+	h := newHouse(b, func(d *httpapi.Deps, _ *httpapi.Options) { d.Batches, d.Reads = dispatch.NewUploader(s), s })
+	body := prompts(lines)
+	for b.Loop() {
+		if a := h.upload(body); a.status != http.StatusAccepted {
+			b.Fatalf("upload: %d %s", a.status, a.body)
+		}
+	}
+	b.ReportMetric(float64(lines*b.N)/b.Elapsed().Seconds(), "lines/s")
 }
 
 // taken is the memory in use, in bytes, after what is not used any more was given back.

@@ -129,5 +129,7 @@ func unquote(quoted []byte) (s string) {
 // firstToken is the name of the field of a body that a pointer leads into.
 func firstToken(pointer string) string {
 	token, _, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
-	return strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+	return unescapeToken.Replace(token)
 }
+
+var unescapeToken = strings.NewReplacer("~1", "/", "~0", "~") // made once: every line of a batch comes here
