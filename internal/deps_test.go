@@ -153,6 +153,7 @@ var rooms = []room{
 		{"internal/auth", "what a key's entry looks like"},
 		{"internal/queue/redisurl", "a wrong REDIS_URL is named with every other fault"},
 	}},
+	{"internal/queue/bare", "asynq alone, as a measure for what stands on it; for benchmarks", nil},
 	{"internal/queue/redisurl", "the forms of REDIS_URL", nil},
 	{"internal/redistest", "real Redis servers for tests", []arrow{
 		{"internal/mortal", "no server outlives its tests"},
@@ -189,7 +190,7 @@ type foreign struct {
 // modules are the outside modules that production code may import, where and why. Standard library is free, but
 // see pure.
 var modules = []foreign{
-	{"github.com/hibiken/asynq", "a task is a hint; no other room may believe it", []string{"internal/queue"}},
+	{"github.com/hibiken/asynq", "a task is a hint; no other room may believe it", []string{"internal/queue", "internal/queue/bare"}},
 	{"github.com/alicebob/miniredis/v2", "the Redis of a machine without one", []string{"internal/queue"}},
 	{"github.com/redis/go-redis/v9", "hints and news; nothing that must not be lost", []string{"internal/queue", "internal/queue/redisurl", "internal/bus", "internal/redistest"}},
 	{"modernc.org/sqlite", "the truth has one door, and the door has fences", []string{"internal/store"}},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"sandpiper/client"
+	"sandpiper/internal/queue"
+	"sandpiper/internal/queue/bare"
 )
 
 // TestTheNoopExecutorWritesWhatAnyJobWrites: eight events and an answer of 1,024 bytes, and no sandbox.
@@ -30,18 +32,30 @@ func TestTheNoopExecutorWritesWhatAnyJobWrites(t *testing.T) {
 	}
 }
 
-// BenchmarkNoopJobs runs the noop executor through the API. What bare asynq does on the same kind of Redis,
-// BenchmarkBareTasks of package queue tells: the difference is what durability costs.
+// BenchmarkNoopJobs runs the noop executor through the API and, in turn, bare asynq tasks on the same embedded Redis: the
+// difference is what durability costs.
 func BenchmarkNoopJobs(b *testing.B) {
 	const jobs, callers = 1024, 32
-	h := open(b, "SANDPIPER_EXECUTOR=noop", "LOG_LEVEL=error")
-	var best float64
+	redis, err := queue.OpenEmbedded()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(redis.Close)
+	h := open(b, "SANDPIPER_EXECUTOR=noop", "LOG_LEVEL=error", "REDIS_URL="+redis.URL())
+	var ours, asynq float64
 	for b.Loop() {
 		began := time.Now()
 		h.flood(b, jobs, callers)
-		best = max(best, jobs/time.Since(began).Seconds())
+		ours = max(ours, jobs/time.Since(began).Seconds())
+		took, err := bare.Tasks(redis.URL(), jobs, callers)
+		if err != nil {
+			b.Fatal(err)
+		}
+		asynq = max(asynq, jobs/took.Seconds())
 	}
-	b.ReportMetric(best, "jobs/s")
+	b.ReportMetric(ours, "jobs/s")
+	b.ReportMetric(asynq, "asynq-noops/s")
+	b.ReportMetric(asynq/ours, "asynq/ours")
 	b.ReportMetric(0, "ns/op")
 }
 
