@@ -44,19 +44,13 @@ func NewBatcher(b batches, o BatcherOptions) *Batcher {
 
 // Run works at batches, for the whole fleet, until ctx ends.
 func (b *Batcher) Run(ctx context.Context) error {
-	return b.turn.Run(ctx, func(ctx context.Context) error {
-		_, err := b.work(ctx)
-		return err
-	})
+	return b.turn.Run(ctx, func(ctx context.Context) (err error) { _, err = b.work(ctx); return err })
 }
 
 // Turn does everything that is to be done, for the one process of the fleet whose turn it is, and counts the chunks.
 func (b *Batcher) Turn(ctx context.Context) (chunks int, err error) {
-	mine, err := b.turn.Take(ctx)
-	if !mine || err != nil {
-		return 0, err
-	}
-	return b.work(ctx)
+	err = b.turn.Once(ctx, func(ctx context.Context) (err error) { chunks, err = b.work(ctx); return err })
+	return chunks, err
 }
 
 func (b *Batcher) work(ctx context.Context) (chunks int, err error) {

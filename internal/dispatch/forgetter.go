@@ -45,19 +45,13 @@ func NewForgetter(k keys, o ForgetterOptions) *Forgetter {
 
 // Run forgets what is old, every so often, for the whole fleet, until ctx ends.
 func (f *Forgetter) Run(ctx context.Context) error {
-	return f.turn.Run(ctx, func(ctx context.Context) error {
-		_, err := f.forget(ctx)
-		return err
-	})
+	return f.turn.Run(ctx, func(ctx context.Context) (err error) { _, err = f.forget(ctx); return err })
 }
 
 // Turn forgets every key whose time is over, for the one process of the fleet whose turn it is, and counts them.
 func (f *Forgetter) Turn(ctx context.Context) (forgotten int, err error) {
-	mine, err := f.turn.Take(ctx)
-	if !mine || err != nil {
-		return 0, err
-	}
-	return f.forget(ctx)
+	err = f.turn.Once(ctx, func(ctx context.Context) (err error) { forgotten, err = f.forget(ctx); return err })
+	return forgotten, err
 }
 
 func (f *Forgetter) forget(ctx context.Context) (forgotten int, err error) {

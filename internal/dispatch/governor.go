@@ -83,10 +83,7 @@ func (g *Governor) keepShowing(ctx context.Context) {
 // the fleet looks after the lanes at a time; two would do no harm, only twice the work.
 func (g *Governor) Turn(ctx context.Context) (released int, err error) {
 	showing := g.show(ctx)
-	mine, err := g.turn.Take(ctx)
-	if mine && err == nil {
-		released, err = g.lanes.TurnLanes(ctx, g.o.Batch)
-	}
+	err = g.turn.Once(ctx, func(ctx context.Context) (err error) { released, err = g.lanes.TurnLanes(ctx, g.o.Batch); return err })
 	return released, errors.Join(showing, err)
 }
 

@@ -58,15 +58,12 @@ func (p *Pruner) Run(ctx context.Context) error {
 }
 
 // Turn deletes one batch, for the one process of the fleet whose turn it is, and says how many events went.
-func (p *Pruner) Turn(ctx context.Context) (int, error) {
+func (p *Pruner) Turn(ctx context.Context) (deleted int, err error) {
 	if p.o.Keep <= 0 {
 		return 0, nil
 	}
-	mine, err := p.turn.Take(ctx)
-	if !mine || err != nil {
-		return 0, err
-	}
-	return p.prune(ctx)
+	err = p.turn.Once(ctx, func(ctx context.Context) (err error) { deleted, err = p.prune(ctx); return err })
+	return deleted, err
 }
 
 func (p *Pruner) prune(ctx context.Context) (int, error) {

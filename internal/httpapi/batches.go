@@ -90,11 +90,7 @@ func (s *Server) batch(c echo.Context) error {
 
 // cancelBatch asks for the end of all its jobs. It ends soon, not at once.
 func (s *Server) cancelBatch(c echo.Context) error {
-	q := queryOf(c)
-	if err := s.namedInBody(c, q); err != nil {
-		return err
-	}
-	caller, id, err := s.asksForBatch(c, q)
+	caller, id, err := s.actsOnBatch(c)
 	if err != nil {
 		return err
 	}
@@ -110,11 +106,7 @@ func (s *Server) cancelBatch(c echo.Context) error {
 
 // retryFailed makes a new batch of its failed jobs.
 func (s *Server) retryFailed(c echo.Context) error {
-	q := queryOf(c)
-	if err := s.namedInBody(c, q); err != nil {
-		return err
-	}
-	caller, id, err := s.asksForBatch(c, q)
+	caller, id, err := s.actsOnBatch(c)
 	if err != nil {
 		return err
 	}
@@ -127,6 +119,15 @@ func (s *Server) retryFailed(c echo.Context) error {
 		return err
 	}
 	return acceptBatch(c, b, replayed, nil)
+}
+
+// actsOnBatch is asksForBatch, for requests whose body may say who asks.
+func (s *Server) actsOnBatch(c echo.Context) (auth.Caller, string, error) {
+	q := queryOf(c)
+	if err := s.namedInBody(c, q); err != nil {
+		return auth.Caller{}, "", err
+	}
+	return s.asksForBatch(c, q)
 }
 
 func (s *Server) asksForBatch(c echo.Context, q *query) (auth.Caller, string, error) {

@@ -1,16 +1,71 @@
 package mortal
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
+
+// EndsAtOnce checks that a second signal ends a program at once, whatever the first has it wait for. command makes one that
+// is not started and that says on standard output where it serves HTTP.
+func EndsAtOnce(t *testing.T, command func(*testing.T) *exec.Cmd) {
+	t.Helper()
+	const atOnce, busy = 200 * time.Millisecond, time.Second // busy is what a machine adds; requests have 5 s to end
+	for name, tc := range map[string]struct {
+		first, second syscall.Signal
+		code          int
+	}{
+		"two deploys":            {syscall.SIGTERM, syscall.SIGTERM, 143},
+		"Ctrl-C, and once more":  {syscall.SIGINT, syscall.SIGINT, 130},
+		"a deploy, and a Ctrl-C": {syscall.SIGTERM, syscall.SIGINT, 130},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd, url := served(t, command(t))
+			code, took, err := Insist(cmd, url, tc.first, tc.second)
+			if err != nil || code != tc.code || took > atOnce+busy {
+				t.Errorf("exit code %d, %v after the second signal, %v; want %d within %v", code, took, err, tc.code, atOnce)
+			}
+		})
+	}
+}
+
+var serves = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
+
+// served starts cmd, and ends it with the test if nothing else has.
+func served(t *testing.T, cmd *exec.Cmd) (_ *exec.Cmd, url string) {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+		release()
+	})
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if url = serves.FindString(lines.Text()); url != "" {
+			return cmd, url
+		}
+	}
+	t.Fatal("it ends without saying where it serves")
+	return nil, ""
+}
 
 // Insist sends a program that serves HTTP at url a signal, while a request whose body never comes keeps it from going, and
 // then another one. It returns the exit code, and how long after the second signal the program had ended.

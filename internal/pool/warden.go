@@ -60,13 +60,7 @@ func NewWarden(p *Pool, r known, o WardenOptions) *Warden {
 func (w *Warden) Run(ctx context.Context) error { return w.turn.Run(ctx, w.look) }
 
 // Turn looks once, for the one process of the fleet whose turn it is.
-func (w *Warden) Turn(ctx context.Context) error {
-	mine, err := w.turn.Take(ctx)
-	if err != nil || !mine {
-		return err
-	}
-	return w.look(ctx)
-}
+func (w *Warden) Turn(ctx context.Context) error { return w.turn.Once(ctx, w.look) }
 
 // look compares. The rows are read before the platform: a sandbox has its row first.
 func (w *Warden) look(ctx context.Context) error {

@@ -40,7 +40,7 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, handle func(ctx co
 	opts := redisurl.Plain(q.redis)
 	opts.Dialer = cut.dialer(opts)
 	client := redis.NewUniversalClient(opts)
-	client.AddHook(pace{cut.done})
+	client.AddHook(pace{done: cut.done})
 	if q.alone {
 		client.AddHook(newHush(&q.pushes, len(weights), ctx.Done()))
 	} else {

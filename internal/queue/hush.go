@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"net"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +18,7 @@ const doze = time.Second
 // nothing to do does nothing. asynq 0.26 cannot be told of a push; it runs one script for each queue at every look, and an
 // embedded Redis interprets them: 24 % of a core at 5 ms, 7 % at 25 ms, idle.
 type hush struct {
+	through
 	pushes *pushes
 	queues int             // that asynq polls
 	done   <-chan struct{} // nobody waits for a push any more
@@ -33,14 +33,6 @@ type empty struct {
 
 func newHush(p *pushes, queues int, done <-chan struct{}) *hush {
 	return &hush{pushes: p, queues: queues, done: done, empty: map[string]empty{}}
-}
-
-func (h *hush) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
-}
-
-func (h *hush) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error { return next(ctx, cmds) }
 }
 
 func (h *hush) ProcessHook(next redis.ProcessHook) redis.ProcessHook {

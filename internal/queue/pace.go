@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"errors"
-	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,10 +13,9 @@ const breath = 100 * time.Millisecond
 
 // pace makes failed commands slow. asynq asks for the next task without a pause when the last question failed, which
 // takes a whole core while Redis is away.
-type pace struct{ done <-chan struct{} }
-
-func (p pace) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+type pace struct {
+	through
+	done <-chan struct{}
 }
 
 func (p pace) ProcessHook(next redis.ProcessHook) redis.ProcessHook {

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"net"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -12,6 +11,7 @@ import (
 // look; while nothing is there, one question about all of them says as much: 300 scripts a second were most of what an
 // idle worker used. Once something is there, asynq's own scripts are run again until they find nothing.
 type peek struct {
+	through
 	lists func(ctx context.Context) (map[string]bool, error) // :: pending list → it is empty
 	mu    sync.Mutex
 	found map[string]bool // lists that asynq's scripts have found empty, since something was there
@@ -20,14 +20,6 @@ type peek struct {
 
 func newPeek(lists func(context.Context) (map[string]bool, error)) *peek {
 	return &peek{lists: lists, found: map[string]bool{}}
-}
-
-func (p *peek) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
-}
-
-func (p *peek) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error { return next(ctx, cmds) }
 }
 
 func (p *peek) ProcessHook(next redis.ProcessHook) redis.ProcessHook {

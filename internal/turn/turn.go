@@ -49,6 +49,15 @@ func (t *Turn) Take(ctx context.Context) (bool, error) {
 	return mine && err == nil, err
 }
 
+// Once does a round now if this process has the turn. It is what Run does, for those who do not want to wait.
+func (t *Turn) Once(ctx context.Context, round func(context.Context) error) error {
+	mine, err := t.Take(ctx)
+	if err != nil || !mine {
+		return err
+	}
+	return round(ctx)
+}
+
 // Run does a round when one is due, whenever this process has the turn, until ctx ends. The first one is due at once. A
 // round whose turn another process has taken meanwhile is cancelled. Rounds that fail are logged, and not again while those
 // after them fail too.
