@@ -105,10 +105,12 @@ func (t *tx) worked(ctx context.Context, b chunk) error {
 	return t.must(ctx, `UPDATE batches SET settled = $2, worked_to = $3 WHERE id = $1`, b.id, b.last(), max(b.to, b.after))
 }
 
+// staged finds those of a chunk that are not due yet.
+const staged = ofBatch + ` AND state = 'queued' AND last_seq = 0 `
+
 // deleteStaged deletes a chunk of an upload that was given up, and with the last one the batch. A job that somebody has
 // cancelled in the meantime has ended, and stays.
 func (t *tx) deleteStaged(ctx context.Context, b chunk) error {
-	const staged = ofBatch + ` AND state = 'queued' AND last_seq = 0 `
 	_, err := t.exec(ctx, `DELETE FROM inputs WHERE job_id IN (SELECT id FROM jobs WHERE`+staged+`)`, b.id, b.after, b.to)
 	if err == nil {
 		_, err = t.exec(ctx, `DELETE FROM jobs WHERE`+staged, b.id, b.after, b.to)
@@ -124,7 +126,6 @@ func (t *tx) deleteStaged(ctx context.Context, b chunk) error {
 
 // makeDue makes a chunk of staged jobs due, each with its first event. The sweeper gives out their hints.
 func (t *tx) makeDue(ctx context.Context, b chunk) error {
-	const staged = ofBatch + ` AND state = 'queued' AND last_seq = 0 `
 	st, err := t.stepOfEach(ctx, b, staged, job.Event{Type: job.EventState, State: job.Queued})
 	if err != nil || st.jobs == 0 {
 		return err
