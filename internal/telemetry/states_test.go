@@ -35,7 +35,7 @@ func TestJobsAreCountedForManyScrapes(t *testing.T) {
 			{"soon after a fault", 4 * time.Second, 0, nil, 3},
 			{"later", time.Second, 0, nil, 4},
 		} {
-			time.Sleep(step.after)
+			time.Sleep(step.after) // likewise
 			took, fault = step.took, step.fault
 			got, err := b.ask()
 			if asked != step.asked || (err != nil) != (step.asked == 3) || got[job.Queued] != int64(step.asked) {
@@ -50,7 +50,7 @@ func TestScrapesAtOnceAskOnce(t *testing.T) {
 		asked := 0
 		b := newByState(func(context.Context) (map[job.State]int64, error) {
 			asked++
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // the bubble's clock again
 			return map[job.State]int64{job.Queued: 7}, nil
 		})
 		var all sync.WaitGroup

@@ -191,7 +191,8 @@ func Tidy(name string, text []byte) []byte {
 	return text
 }
 
-func Pause() { time.Sleep(300 * time.Millisecond) }
+// Pause holds a transaction open for longer than its news takes to be looked into.
+func Pause() { time.Sleep(600 * time.Millisecond) }
 `
 
 var (

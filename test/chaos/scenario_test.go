@@ -263,13 +263,16 @@ func watched(g *stage) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var gone sync.WaitGroup
 	g.t.Cleanup(func() { cancel(); gone.Wait() })
-	w := newWatcher(g.fleet, 1, 0)
-	w.most = 6
-	g.watchers = append(g.watchers, w)
-	opened := make(chan struct{})
-	open := sync.OnceFunc(func() { close(opened) })
-	gone.Go(func() { w.stream(ctx, open) })
-	<-opened
+	w, stays := newWatcher(g.fleet, 1, 0), newWatcher(g.fleet, 2, 0)
+	w.most, stays.stays = 6, true
+	g.watchers = append(g.watchers, w, stays)
+	var opened sync.WaitGroup
+	for _, w := range g.watchers {
+		opened.Add(1)
+		open := sync.OnceFunc(opened.Done)
+		gone.Go(func() { w.stream(ctx, open) })
+	}
+	opened.Wait()
 	g.submit(100*time.Millisecond, nil)
 	eventually(g.t, "the client has a position", time.Minute, func() bool { return len(w.collected()) > 0 || g.missing != "" })
 	for i := range 4 {

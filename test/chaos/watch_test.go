@@ -42,6 +42,7 @@ type watcher struct {
 	dice   *rand.Rand
 	single bool // follows one job after another
 	most   int  // messages that it reads before it drops the connection
+	stays  bool // never drops it, and waits however long nothing comes: what is not sent to it is not made good
 
 	mu     sync.Mutex
 	got    []message
@@ -114,9 +115,12 @@ func (w *watcher) once(ctx context.Context, open func()) {
 	defer conn.CloseNow()
 	conn.SetReadLimit(-1)
 	open()
-	for left := 1 + w.dice.IntN(w.most); left > 0; left-- {
-		// A connection whose other end hangs says nothing; a client that has waited long enough comes again.
-		reading, cancel := context.WithTimeout(ctx, 15*time.Second)
+	patience := 15 * time.Second // a connection whose other end hangs says nothing: then it comes again
+	if w.stays {
+		patience = time.Hour
+	}
+	for left := 1 + w.dice.IntN(w.most); left > 0 || w.stays; left-- {
+		reading, cancel := context.WithTimeout(ctx, patience)
 		_, raw, err := conn.Read(reading)
 		cancel()
 		if err != nil {
