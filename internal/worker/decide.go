@@ -120,15 +120,18 @@ func noClaude() claude.Verdict {
 
 // broken decides after an error that is no verdict of the command: the sandbox or its platform failed us.
 func (a *attempt) broken(err error) decision {
-	var lost unanswered
 	a.log.Warn("attempt failed", "err", err)
+	var lost unanswered
+	launched := errors.As(err, &lost)
+	if launched {
+		err = lost.err
+	}
+	if a.shut != nil && !errors.Is(err, run.ErrBroken) { // it knows more than the request that was not answered
+		err = a.shut
+	}
 	switch {
-	case errors.As(err, &lost):
-		why := lost.err
-		if a.shut != nil { // it knows more than the request that was not answered
-			why = a.shut
-		}
-		v := unknown("the sandbox of the launched run is gone: " + why.Error())
+	case launched:
+		v := unknown("the sandbox of the launched run is gone: " + err.Error())
 		v.Usage = a.run.Usage // what was seen of it
 		return a.decide(v, 0)
 	case errors.Is(err, run.ErrBroken): // nothing was started
@@ -150,7 +153,7 @@ func (a *attempt) broken(err error) decision {
 			d.requeue.SandboxDied = true
 		}
 		return d
-	case daytona.Temporary(err), hiccup(err) && a.id.Number < mostHiccups:
+	case daytona.Temporary(err), (hiccup(err) || errors.Is(err, daytona.ErrNotRunning)) && a.id.Number < mostHiccups:
 		wait := min(time.Duration(a.id.Number)*5*time.Second, time.Minute)
 		return decision{why: telemetry.PlatformAway, requeue: &store.Requeue{Delay: wait, Reason: away(err)}}
 	default:

@@ -178,6 +178,7 @@ func TestTheDelayIsJitteredInFull(t *testing.T) {
 }
 
 func TestAFailingPlatformCostsNoTry(t *testing.T) {
+	stoppedNow := fmt.Errorf("preflight: %w", &daytona.Error{Status: 400, Message: "no IP address found. Is the Sandbox started?"})
 	for name, tc := range map[string]struct {
 		err    error
 		change func(*attempt)
@@ -202,6 +203,18 @@ func TestAFailingPlatformCostsNoTry(t *testing.T) {
 		"the caller's own sandbox is gone": {
 			err: daytona.ErrNotFound, change: func(a *attempt) { a.job.Spec.SandboxID = "sbx_1" },
 			want: "failed SANDBOX_DELETED retryable=false exit=1",
+		},
+		"a pooled sandbox was deleted while it was asked": {
+			err: stoppedNow, change: func(a *attempt) { a.shut = fmt.Errorf("open: %w", daytona.ErrNotFound) },
+			want: "queued try=false new=true delay=0s",
+		},
+		"the caller's own sandbox was deleted while it was asked": {
+			err: stoppedNow, change: func(a *attempt) { a.shut, a.job.Spec.SandboxID = daytona.ErrNotFound, "sbx_1" },
+			want: "failed SANDBOX_DELETED retryable=false exit=1",
+		},
+		"the sandbox was stopped under us, as often as we started it": {
+			err:  stoppedNow,
+			want: "queued try=false new=false delay=5s",
 		},
 		"the platform refuses": {
 			err:  &daytona.Error{Status: 403, Message: "no"},
