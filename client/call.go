@@ -37,9 +37,14 @@ func (c *Client) do(ctx context.Context, k call, out any) error {
 			return err
 		}
 	}
+	return c.repeat(ctx, k.repeatable, func() error { return c.once(ctx, k, body, out) })
+}
+
+// repeat asks, again if that may help and repeatable says that it does no harm.
+func (c *Client) repeat(ctx context.Context, repeatable bool, ask func() error) error {
 	for n := 1; ; n++ {
-		err := c.once(ctx, k, body, out)
-		if err == nil || !k.repeatable || n >= c.tries || !worthRepeating(err) || retryAfter(err) > longestObey {
+		err := ask()
+		if err == nil || !repeatable || n >= c.tries || !worthRepeating(err) || retryAfter(err) > longestObey {
 			return err
 		}
 		if err := sleep(ctx, max(c.backoff(n), retryAfter(err))); err != nil {
@@ -60,6 +65,11 @@ func (c *Client) once(ctx context.Context, k call, body []byte, out any) error {
 	if k.key != "" {
 		q.Header.Set("Idempotency-Key", k.key)
 	}
+	return c.ask(q, out)
+}
+
+// ask sends a request and decodes its answer into out.
+func (c *Client) ask(q *http.Request, out any) error {
 	r, err := c.http.Do(q)
 	if err != nil {
 		return err
@@ -83,6 +93,10 @@ func worthRepeating(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
 		return p.transient()
+	}
+	var u unreadable
+	if errors.As(err, &u) {
+		return false
 	}
 	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }

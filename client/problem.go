@@ -21,6 +21,7 @@ type Problem struct {
 
 	JobID     string `json:"jobId"`     // of a conflict of keys: what the key made when it came first
 	SandboxID string `json:"sandboxId"` // likewise
+	BatchID   string `json:"batchId"`   // likewise
 
 	RequestID string `json:"requestId"` // where to look in the server's log
 
@@ -33,6 +34,24 @@ type FieldError struct {
 	Pointer string `json:"pointer"`
 	Detail  string `json:"detail"`
 	Code    string `json:"code"` // "" unless it says more than the problem's own
+
+	Line     int    `json:"line"`     // of a batch, from 1, into which the pointer leads; 0 elsewhere
+	CustomID string `json:"customId"` // of that line; "" where it could not be read
+}
+
+// String says where and what in one line.
+func (e FieldError) String() string {
+	at := ""
+	if e.Line > 0 {
+		at = fmt.Sprintf("line %d ", e.Line)
+	}
+	if e.CustomID != "" {
+		at += fmt.Sprintf("(%q) ", e.CustomID)
+	}
+	if e.Pointer != "" {
+		at += e.Pointer + " "
+	}
+	return at + e.Detail
 }
 
 func (p *Problem) Error() string {
@@ -47,7 +66,7 @@ func (p *Problem) Error() string {
 		}
 	}
 	for _, e := range p.Errors {
-		fmt.Fprintf(&b, "; %s %s", e.Pointer, e.Detail)
+		b.WriteString("; " + e.String())
 	}
 	return b.String()
 }

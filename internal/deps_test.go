@@ -31,6 +31,7 @@ var rooms = []room{
 		{"internal/cli", "what people see: jobs, through the API like any other, and checks"},
 		{"internal/cli/checkup", "doctor, and the guide's test layers"},
 		{"internal/config", "reads the environment"},
+		{"internal/httpapi", "checks the lines of a batch as the API would, before they are sent"},
 		{"internal/store", "changes the schema, and nothing else"},
 		{"internal/telemetry", "makes the one logger"},
 		{"snapshot", "tells the version of the pinned claude"},

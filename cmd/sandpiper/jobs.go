@@ -43,6 +43,7 @@ With --json each line is one job, with every field that the API gives.`,
 	}
 	addAPI(cmd, &api)
 	cmd.Flags().StringVar(&state, "state", "", "only jobs in this state: "+strings.Join(states, ", "))
+	cmd.Flags().StringVar(&l.Batch, "batch", "", "only the jobs of this batch")
 	cmd.Flags().StringVar(&l.User, "user", "", "only this user's jobs (default: everybody's whom the key may see)")
 	cmd.Flags().IntVar(&l.Limit, "limit", l.Limit, "how many")
 	cmd.Flags().BoolVar(&l.JSON, "json", false, "one job a line, as JSON")

@@ -37,6 +37,7 @@ func root() *cobra.Command {
 
   sandpiper up               starts everything on this machine; no key and no account are needed
   sandpiper run "a prompt"   runs one prompt through it, and prints the answer
+  sandpiper batch submit F   runs a file of prompts, a line of JSON for each; batch results has the answers
   sandpiper jobs             lists what ran; sandpiper job ID shows one of them
   sandpiper doctor           looks whether what is configured works, and says what to do
   sandpiper daytona          serves local sandboxes by itself, for several workers; sandpiper model the offline model
@@ -46,7 +47,7 @@ func root() *cobra.Command {
 What can be set, is set by environment variables: docs/config.md lists them.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), jobsCommand(), jobCommand(), cancelCommand(), retryCommand(), lanesCommand(),
+	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), batchCommand(), jobsCommand(), jobCommand(), cancelCommand(), retryCommand(), lanesCommand(),
 		keyCommand(),
 		doctorCommand(), checkCommand(), daytonaCommand(), modelCommand(),
 		migrateCommand(), installCommand(), versionCommand())

@@ -15,6 +15,7 @@ type Jobs struct {
 	API    *client.Client
 	State  client.State
 	User   string
+	Batch  string
 	Limit  int  // jobs in all, over as many pages as that takes
 	JSON   bool // one job a line instead of the table
 	Out    io.Writer
@@ -54,7 +55,7 @@ func (l Jobs) List(ctx context.Context) error {
 }
 
 func (l Jobs) read(ctx context.Context) (found []client.Job, err error) {
-	q := client.JobsQuery{State: l.State, UserID: l.User}
+	q := client.JobsQuery{State: l.State, UserID: l.User, BatchID: l.Batch}
 	for len(found) < l.Limit {
 		q.Limit = min(page, l.Limit-len(found))
 		p, err := l.API.Jobs(ctx, q)

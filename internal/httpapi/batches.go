@@ -24,7 +24,8 @@ type batchAccepted struct {
 // answers 202 once all of them are kept. Before that nothing is accepted, however the upload ends.
 func (s *Server) submitBatch(c echo.Context) error {
 	q := queryOf(c)
-	u := &upload{s: s, seen: map[[16]byte]int{}, skip: q.onError() == "skip"}
+	u := &upload{s: s, skip: q.onError() == "skip"}
+	u.intake = newIntake(u.note)
 	next, caller, err := s.linesOf(c, q, u)
 	if err != nil {
 		return err
