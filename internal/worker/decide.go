@@ -153,7 +153,7 @@ func (a *attempt) broken(err error) decision {
 			d.requeue.SandboxDied = true
 		}
 		return d
-	case daytona.Temporary(err), (hiccup(err) || errors.Is(err, daytona.ErrNotRunning)) && a.id.Number < mostHiccups:
+	case daytona.Temporary(err), hiccup(err) && a.id.Number < mostHiccups:
 		wait := min(time.Duration(a.id.Number)*5*time.Second, time.Minute)
 		return decision{why: telemetry.PlatformAway, requeue: &store.Requeue{Delay: wait, Reason: away(err)}}
 	default:

@@ -216,6 +216,10 @@ func TestAFailingPlatformCostsNoTry(t *testing.T) {
 			err:  stoppedNow,
 			want: "queued try=false new=false delay=5s",
 		},
+		"another worker makes the sandbox just now": {
+			err:  fmt.Errorf("open: %w", &daytona.Error{Status: 409, Message: "Sandbox with name sbx_1 already exists"}),
+			want: "queued try=false new=false delay=5s",
+		},
 		"the platform refuses": {
 			err:  &daytona.Error{Status: 403, Message: "no"},
 			want: "failed SANDBOX_NOT_CREATED retryable=true exit=1",

@@ -10,15 +10,17 @@ import (
 	"sandpiper/internal/run"
 )
 
-// mostHiccups is how often a launch, or the way to a sandbox, is asked for again after internal errors in a row. Some of
+// mostHiccups is how often a launch, or the way to a sandbox, is asked for again after hiccups in a row. Some of
 // them stay, such as that of a full disk.
 const mostHiccups = 8
 
-// hiccup reports an internal error of the platform or of a sandbox's daemon. It says nothing about the sandbox, and nothing
-// about a run in it: asked again, both may well answer.
+// hiccup reports an internal error of the platform or of a sandbox's daemon, which says nothing about the sandbox, and nothing
+// about a run in it; or that the sandbox is on its way to another state: somebody makes it, or stops it, just now. Asked
+// again, all of them may well answer.
 func hiccup(err error) bool {
 	var e *daytona.Error
-	return errors.As(err, &e) && e.Status == http.StatusInternalServerError
+	return errors.As(err, &e) && e.Status == http.StatusInternalServerError ||
+		errors.Is(err, daytona.ErrConflict) || errors.Is(err, daytona.ErrNotRunning)
 }
 
 // mayPass reports whether asking the same again later may help.

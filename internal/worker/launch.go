@@ -112,7 +112,7 @@ func (a *attempt) mayHeal(ctx context.Context, err error) bool {
 		return mayPass(opening) && !errors.Is(opening, daytona.ErrNotFound)
 	}
 	a.box, a.shut, a.stopped = box, nil, cmp.Or(box.Stopped, a.stopped)
-	return hiccup(err) || errors.Is(err, daytona.ErrNotRunning) || errors.Is(err, daytona.ErrUnauthorized) // a stopped one, or one that moved
+	return hiccup(err) || errors.Is(err, daytona.ErrUnauthorized) // one that moved
 }
 
 // open makes the attempt's sandbox usable.
