@@ -59,7 +59,7 @@ type Config struct {
 	AnthropicKey Secret `env:"ANTHROPIC_API_KEY" doc:"key for the model API; alone it means the real API; unset, with no base URL, the offline model answers; an api forgets it"`
 	AnthropicURL string `env:"ANTHROPIC_BASE_URL" doc:"base URL of the model API" default:"the real API with a key, else the offline model"`
 
-	Concurrency int    `env:"SANDPIPER_CONCURRENCY" doc:"running jobs per worker" default:"32; in up at most a third of the memory at 256 MB each, at least 2"`
+	Concurrency int    `env:"SANDPIPER_CONCURRENCY" doc:"running jobs per worker. An eighth of them, one at least, is never given to bulk jobs; a worker with one slot gives it to whatever comes" default:"32; in up at most a third of the memory at 256 MB each, at least 2"`
 	Retries     int    `env:"SANDPIPER_CLAUDE_RETRIES" envDefault:"2" doc:"how often the command asks the model API again by itself, 0 to 15, before the job goes back to the queue"`
 	KeyHours    int    `env:"SANDPIPER_IDEMPOTENCY_HOURS" envDefault:"24" doc:"hours for which an Idempotency-Key is kept, 1 to 8760; what comes with it later is a new request"`
 	Isolation   string `env:"SANDPIPER_ISOLATION" envDefault:"auto" doc:"auto: local sandboxes use bubblewrap where it works; none: they never do"`

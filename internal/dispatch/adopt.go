@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+
+	"sandpiper/internal/job"
 )
 
 // takeOver offers jobs that were given back, and jobs whose worker has not been heard of for a lease. After an outage of
@@ -36,7 +38,7 @@ func (s *Sweeper) share(ids []string) int {
 	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	s.more = len(ids) > most && free > most
 	for n, id := range ids[:most] {
-		if !s.worker.Offer(id, true) {
+		if !s.worker.Offer(job.Hint{JobID: id}, true) {
 			s.more = false
 			return n
 		}

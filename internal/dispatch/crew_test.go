@@ -119,18 +119,18 @@ type crew struct {
 	refused int             // hints that were not claimable
 }
 
-func (c *crew) handle(ctx context.Context, id string) {
+func (c *crew) handle(ctx context.Context, h job.Hint) {
 	select {
 	case c.slots <- struct{}{}:
-		c.work(ctx, id, false)
+		c.work(ctx, h.JobID, false)
 	case <-ctx.Done():
 	}
 }
 
-func (c *crew) Offer(id string, takeOver bool) bool {
+func (c *crew) Offer(h job.Hint, takeOver bool) bool {
 	select {
 	case c.slots <- struct{}{}:
-		c.busy.Go(func() { c.work(c.ctx, id, takeOver) })
+		c.busy.Go(func() { c.work(c.ctx, h.JobID, takeOver) })
 		return true
 	default:
 		return false

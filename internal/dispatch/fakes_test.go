@@ -121,7 +121,8 @@ type hands struct {
 	taken []string
 }
 
-func (w *hands) Offer(id string, takeOver bool) bool {
+func (w *hands) Offer(h job.Hint, takeOver bool) bool {
+	id := h.JobID
 	if w.free == 0 {
 		return false
 	}

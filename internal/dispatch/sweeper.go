@@ -30,7 +30,7 @@ type hints interface {
 // taker is a worker that may have a place. Offer returns at once; false means that there is none. Room is how many
 // takeovers it has places for.
 type taker interface {
-	Offer(jobID string, takeOver bool) bool
+	Offer(h job.Hint, takeOver bool) bool
 	Room() int
 }
 
@@ -101,7 +101,7 @@ func (s *Sweeper) offer(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("look for due jobs: %w", err)
 	}
 	for n, h := range due {
-		if !s.worker.Offer(h.JobID, false) {
+		if !s.worker.Offer(h, false) {
 			return n, nil
 		}
 	}

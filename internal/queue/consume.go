@@ -33,9 +33,11 @@ var weights = map[string]int{string(job.Interactive): 12, string(job.Default): 3
 // touches a running job. At the end handle must return at once. Consume does not wait for one that lingers: it puts that
 // hint back, and returns within a second, also when Redis hangs.
 //
+// Of the hints that are being handled at most job.BulkSlots of concurrency are bulk: so those of others never wait behind them.
+//
 // A Redis that is away, now or later, is waited for. asynq admits more than concurrency after it has lost its lease:
 // the caller keeps its own limit.
-func (q *Queue) Consume(ctx context.Context, concurrency int, handle func(ctx context.Context, jobID string)) error {
+func (q *Queue) Consume(ctx context.Context, concurrency int, handle func(ctx context.Context, h job.Hint)) error {
 	cut := newCutter()
 	opts := redisurl.Plain(q.redis)
 	opts.Dialer = cut.dialer(opts)
@@ -46,17 +48,21 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, handle func(ctx co
 	} else {
 		client.AddHook(newPeek(func(ctx context.Context) (map[string]bool, error) { return emptyLists(ctx, client) }))
 	}
+	bulk := newSluice(job.BulkSlots(concurrency), &q.pushes)
+	client.AddHook(bulk)
 	defer client.Close()
 
 	server := asynq.NewServerFromRedisClient(client, q.config(concurrency))
 	ended := make(chan struct{})
 	defer close(ended)
-	err := server.Start(asynq.HandlerFunc(func(_ context.Context, t *asynq.Task) error {
+	err := server.Start(asynq.HandlerFunc(func(task context.Context, t *asynq.Task) error {
+		name, _ := asynq.GetQueueName(task)
+		defer bulk.done(name)
 		if ctx.Err() != nil {
 			<-ended // nobody has begun with it: asynq puts it back for another worker
 			return nil
 		}
-		q.call(ctx, string(t.Payload()), handle)
+		q.call(ctx, job.Hint{JobID: string(t.Payload()), Priority: job.Priority(name)}, handle)
 		return nil
 	}))
 	if err != nil {
@@ -89,13 +95,13 @@ func emptyLists(ctx context.Context, client redis.UniversalClient) (map[string]b
 func pending(queue string) string { return "asynq:{" + queue + "}:pending" }
 
 // call keeps a panic of handle from asynq, which would call it again and again.
-func (q *Queue) call(ctx context.Context, jobID string, handle func(context.Context, string)) {
+func (q *Queue) call(ctx context.Context, h job.Hint, handle func(context.Context, job.Hint)) {
 	defer func() {
 		if p := recover(); p != nil {
-			q.log.ErrorContext(ctx, "handler panicked", "jobId", jobID, "panic", p, "stack", string(debug.Stack()))
+			q.log.ErrorContext(ctx, "handler panicked", "jobId", h.JobID, "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
-	handle(ctx, jobID)
+	handle(ctx, h)
 }
 
 func (q *Queue) config(concurrency int) asynq.Config {

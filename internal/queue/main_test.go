@@ -59,7 +59,9 @@ func consume(t testing.TB, q *queue.Queue, concurrency int, handle func(context.
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- q.Consume(ctx, concurrency, handle) }()
+	go func() {
+		ended <- q.Consume(ctx, concurrency, func(ctx context.Context, h job.Hint) { handle(ctx, h.JobID) })
+	}()
 	drain := sync.OnceValue(func() time.Duration {
 		begun := time.Now()
 		stop()

@@ -23,8 +23,8 @@ func (w *Worker) drain(tick *time.Ticker) error {
 			w.handOver()
 			return nil // and nothing can start any more
 		case o := <-w.offers:
-			w.held.decided(o.jobID)
-			w.places.give()
+			w.held.decided(o.JobID)
+			w.places.give(o.Priority)
 		case <-beat:
 			w.turn(context.Background())
 		case <-late.C:

@@ -50,8 +50,8 @@ func TestASandboxThatIsGoneIsADeath(t *testing.T) {
 	if j := storetest.Read(t, s, c.Job.ID); j.State != job.Queued {
 		t.Fatalf("after the fourth death: job %s %+v, want queued", j.State, j.Outcome)
 	}
-	w.places.take(false)
-	w.work(t.Context(), offer{jobID: c.Job.ID})
+	w.places.take(job.Interactive)
+	w.work(t.Context(), offer{Hint: hintOf(c.Job)})
 	if j := storetest.Read(t, s, c.Job.ID); j.State != job.Failed || j.Outcome.Failure.Code != job.PoisonJob {
 		t.Errorf("after the fifth death: job %s %+v, want it failed as POISON_JOB", j.State, j.Outcome)
 	}
@@ -59,6 +59,6 @@ func TestASandboxThatIsGoneIsADeath(t *testing.T) {
 
 // taking is an offer of a takeover, with a slot of w.
 func taking(w *Worker, jobID string) offer {
-	w.places.take(true)
-	return offer{jobID: jobID, takeOver: true}
+	w.places.takeOver()
+	return offer{Hint: job.Hint{JobID: jobID}, takeOver: true}
 }

@@ -110,12 +110,12 @@ type Worker struct {
 	held   *held
 	fault  telemetry.Spell // of the beats; Run's
 
-	places places // one for each attempt that is at work
+	places *places // one for each attempt that is at work
 	offers chan offer
 }
 
 type offer struct {
-	jobID    string
+	job.Hint
 	takeOver bool
 }
 
@@ -140,24 +140,27 @@ func New(r rows, s sandboxes, o Options) (*Worker, error) {
 
 // Handle works on a hint: it waits for a slot, claims, and returns when the attempt is over. ctx ends when the
 // worker drains. Duplicates, and hints of jobs that are not due, end at the claim.
-func (w *Worker) Handle(ctx context.Context, jobID string) {
-	if w.places.wait(ctx) {
-		w.work(ctx, offer{jobID: jobID})
+func (w *Worker) Handle(ctx context.Context, h job.Hint) {
+	if w.places.wait(ctx, h.Priority) {
+		w.work(ctx, offer{Hint: h})
 	}
 }
 
 // Offer hands over a job that nobody pushed: one that is due while Redis is away, or one whose lease lapsed. It
 // returns at once; false means that there is no free place. One that is offered again before it was claimed takes no
 // second one.
-func (w *Worker) Offer(jobID string, takeOver bool) bool {
-	if !w.held.offer(jobID) {
+func (w *Worker) Offer(h job.Hint, takeOver bool) bool {
+	if !w.held.offer(h.JobID) {
 		return true
 	}
-	if !w.places.take(takeOver) {
-		w.held.decided(jobID)
+	if takeOver {
+		h.Priority = "" // what it is, its claim tells
+	}
+	if takeOver && !w.places.takeOver() || !takeOver && !w.places.take(h.Priority) {
+		w.held.decided(h.JobID)
 		return false
 	}
-	w.offers <- offer{jobID, takeOver} // never blocks: it holds as many as there are places
+	w.offers <- offer{h, takeOver} // never blocks: it holds as many as there are places
 	return true
 }
 
@@ -221,7 +224,7 @@ func (w *Worker) Turn(ctx context.Context) error {
 
 // work claims one job and sees it to its end. It owns a place and gives it back.
 func (w *Worker) work(drain context.Context, o offer) {
-	defer w.places.give()
+	defer func() { w.places.give(o.Priority) }()
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(drain))
 	defer stop(nil)
 	final, give := context.WithCancelCause(context.WithoutCancel(drain))
@@ -234,12 +237,16 @@ func (w *Worker) work(drain context.Context, o offer) {
 
 	began := time.Now()
 	c, err := w.claim(ctx, o)
-	w.held.decided(o.jobID)
+	w.held.decided(o.JobID)
 	if err != nil {
 		if !errors.Is(err, job.ErrNotClaimable) && !errors.Is(err, job.ErrNotFound) && ctx.Err() == nil {
-			w.o.Log.ErrorContext(ctx, "claim failed", "jobId", o.jobID, "err", err)
+			w.o.Log.ErrorContext(ctx, "claim failed", "jobId", o.JobID, "err", err)
 		}
 		return
+	}
+	if o.Priority == "" && c.Job.Spec.Priority == job.Bulk {
+		o.Priority = job.Bulk
+		w.places.isBulk()
 	}
 	w.held.add(c.Attempt, stop, began)
 	defer w.held.remove(c.Attempt)
@@ -252,7 +259,7 @@ func (w *Worker) work(drain context.Context, o offer) {
 // claim asks twice: with the same token a claim whose reply was lost gives the same answer again.
 func (w *Worker) claim(ctx context.Context, o offer) (store.Claimed, error) {
 	q := store.Claim{
-		JobID: o.jobID, Worker: w.o.Name, Token: job.NewToken(), Lease: w.o.Lease, TakeOver: o.takeOver,
+		JobID: o.JobID, Worker: w.o.Name, Token: job.NewToken(), Lease: w.o.Lease, TakeOver: o.takeOver,
 		Key: w.o.Key, Fresh: w.fresh(),
 	}
 	c, err := w.rows.Claim(ctx, q)

@@ -58,11 +58,14 @@ func running(t *testing.T, s *store.Store, g *gate, o Options) (w *Worker, drain
 	return w, drain
 }
 
+// hintOf is what the queue says of a job.
+func hintOf(j job.Job) job.Hint { return job.Hint{JobID: j.ID, Priority: j.Spec.Priority} }
+
 func TestAnAttemptThatLostItsJobWritesNothing(t *testing.T) {
 	s, g := storetest.SQLite(t), newGate()
 	j := storetest.Queued(t, s)
 	w, drain := running(t, s, g, Options{Beat: time.Hour})
-	if !w.Offer(j.ID, false) {
+	if !w.Offer(hintOf(j), false) {
 		t.Fatal("no free slot")
 	}
 	<-g.entered
@@ -86,7 +89,7 @@ func TestADrainLeavesTheJobForTheNextWorker(t *testing.T) {
 	s, g := storetest.SQLite(t), newGate()
 	j := storetest.Queued(t, s)
 	w, drain := running(t, s, g, Options{})
-	w.Offer(j.ID, false)
+	w.Offer(hintOf(j), false)
 	<-g.entered
 	began := time.Now()
 	drain()
@@ -96,7 +99,7 @@ func TestADrainLeavesTheJobForTheNextWorker(t *testing.T) {
 	if now := storetest.Read(t, s, j.ID); now.State != job.Running || now.Tries != 0 {
 		t.Errorf("job = %s, tries %d; want it running, for whoever takes it over", now.State, now.Tries)
 	}
-	if w.Offer(j.ID, false) {
+	if w.Offer(hintOf(j), false) {
 		t.Error("a drained worker takes work")
 	}
 }
@@ -106,7 +109,7 @@ func TestACancelBeforeTheLaunchEndsTheJob(t *testing.T) {
 	j := storetest.Queued(t, s)
 	news := make(chan job.News, 1)
 	w, _ := running(t, s, g, Options{Beat: time.Hour, News: news})
-	w.Offer(j.ID, false)
+	w.Offer(hintOf(j), false)
 	<-g.entered
 	if _, err := s.Cancel(t.Context(), storetest.Ann, j.ID); err != nil {
 		t.Fatal(err)
@@ -126,18 +129,18 @@ func TestNoMoreJobsThanSlots(t *testing.T) {
 	s, g := storetest.SQLite(t), newGate()
 	w, drain := running(t, s, g, Options{Slots: 2})
 	for range 2 {
-		if !w.Offer(storetest.Queued(t, s).ID, false) {
+		if !w.Offer(hintOf(storetest.Queued(t, s)), false) {
 			t.Fatal("a free slot was refused")
 		}
 		<-g.entered
 	}
 	third := storetest.Queued(t, s)
-	if w.Offer(third.ID, false) {
+	if w.Offer(hintOf(third), false) {
 		t.Error("a third job was taken")
 	}
 	waiting, giveUp := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { w.Handle(waiting, third.ID); close(done) }()
+	go func() { w.Handle(waiting, hintOf(third)); close(done) }()
 	giveUp()
 	<-done
 	drain()
@@ -150,27 +153,27 @@ func TestNoMoreJobsThanSlots(t *testing.T) {
 func TestATakeoverWaitsForNoSlot(t *testing.T) {
 	p := newPlaces(2)
 	for n := range 2 {
-		if !p.take(false) {
+		if !p.take(job.Interactive) {
 			t.Fatalf("slot %d was refused", n)
 		}
 	}
-	if p.take(false) {
+	if p.take(job.Interactive) {
 		t.Error("a third queued job was taken")
 	}
 	for n := range 2 {
-		if !p.take(true) {
+		if !p.takeOver() {
 			t.Errorf("takeover %d was refused", n)
 		}
 	}
-	if p.take(true) {
+	if p.takeOver() {
 		t.Error("a takeover beyond twice the slots was taken")
 	}
 	for at := 4; at > 2; at-- {
-		if p.give(); p.take(false) {
+		if p.give(job.Interactive); p.take(job.Interactive) {
 			t.Errorf("a queued job was taken while %d were at work in 2 slots", at-1)
 		}
 	}
-	if p.give(); !p.take(false) {
+	if p.give(job.Interactive); !p.take(job.Interactive) {
 		t.Error("a free slot was refused")
 	}
 }
@@ -179,18 +182,18 @@ func TestADrainedWorkerTakesNothingOver(t *testing.T) {
 	s, g := storetest.SQLite(t), newGate()
 	w, drain := running(t, s, g, Options{Slots: 2})
 	for range 2 {
-		w.Offer(storetest.Queued(t, s).ID, false)
+		w.Offer(hintOf(storetest.Queued(t, s)), false)
 		<-g.entered
 	}
 	left := storetest.Claimed(t, s)
 	storetest.Expire(t, s, left.Attempt)
-	if !w.Offer(left.Job.ID, true) {
+	if !w.Offer(hintOf(left.Job), true) {
 		t.Error("a takeover was refused")
 	}
 	<-g.entered
 	drain()
-	if used, _ := w.Slots(); used != 4 || w.Offer(left.Job.ID, true) {
-		t.Errorf("%d of 4 places are closed, or a drained worker takes over", used)
+	if used, _ := w.Slots(); used != 0 || w.Offer(hintOf(left.Job), true) {
+		t.Errorf("%d are at work, or a drained worker takes over", used)
 	}
 }
 
@@ -198,10 +201,10 @@ func TestADuplicateHintEndsAtTheClaim(t *testing.T) {
 	s, g := storetest.SQLite(t), newGate()
 	j := storetest.Queued(t, s)
 	w, _ := running(t, s, g, Options{})
-	w.Offer(j.ID, false)
+	w.Offer(hintOf(j), false)
 	<-g.entered
-	w.Handle(t.Context(), j.ID) // returns at once
-	w.Handle(t.Context(), "job_that_is_not_there")
+	w.Handle(t.Context(), hintOf(j)) // returns at once
+	w.Handle(t.Context(), job.Hint{JobID: "job_that_is_not_there", Priority: job.Interactive})
 	if now := storetest.Read(t, s, j.ID); now.Attempt != 1 {
 		t.Errorf("attempt = %d, want 1", now.Attempt)
 	}
