@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,10 +33,14 @@ type upload struct {
 	faults []fault
 	lines  []job.Line // not written yet
 	size   int
+
+	writing chan error // the end of the write that is under way; nil without one
+	written []job.Line // what it writes
 }
 
 // run takes every line and completes the batch. What it returns as an error is no batch.
 func (u *upload) run(c echo.Context, caller auth.Caller, next nextLine) (kept job.Batch, replayed bool, err error) {
+	defer func() { err = errors.Join(err, u.settle()) }() // nothing writes after its end
 	for {
 		raw, err := next()
 		if err == io.EOF {
@@ -48,13 +53,16 @@ func (u *upload) run(c echo.Context, caller auth.Caller, next nextLine) (kept jo
 			return kept, false, err
 		}
 	}
+	if err := u.settle(); err != nil {
+		return kept, false, err
+	}
 	switch {
 	case u.intake.bad > 0 && !u.skip:
 		return kept, false, badLines{u.faults}
 	case u.intake.lines == 0 || u.intake.bad > 0 && u.batch.Accepted == 0 && len(u.lines) == 0:
 		return kept, false, errors.Join(errBody, badLines{u.faults}, job.FieldError{Pointer: "", Must: "must hold at least one line that can be accepted"})
 	}
-	if err := u.flush(c); err != nil {
+	if err := errors.Join(u.flush(c), u.settle()); err != nil {
 		return kept, false, err
 	}
 	u.batch.Rejected = u.intake.bad
@@ -85,10 +93,34 @@ func (u *upload) note(f fault) {
 	}
 }
 
+// flush begins to write the lines that are there, once those before are written. The next ones are read meanwhile: the
+// checks of one chunk and the database's work at another take about as long.
 func (u *upload) flush(c echo.Context) error {
-	err := u.s.Batches.AddLines(c.Request().Context(), &u.batch, u.lines)
-	clear(u.lines)
-	u.lines, u.size = u.lines[:0], 0
+	if err := u.settle(); err != nil {
+		return err
+	}
+	u.lines, u.written, u.size = u.written[:0], u.lines, 0
+	ctx, end := c.Request().Context(), make(chan error, 1)
+	u.writing = end
+	go func() {
+		defer func() {
+			if r := recover(); r != nil { // of another goroutine than the request's, it would end the process
+				end <- fmt.Errorf("%w: %v\n%s", errPanic, r, debug.Stack())
+			}
+		}()
+		end <- u.s.Batches.AddLines(ctx, &u.batch, u.written)
+	}()
+	return nil
+}
+
+// settle waits for the write that is under way.
+func (u *upload) settle() error {
+	if u.writing == nil {
+		return nil
+	}
+	err := <-u.writing
+	u.writing = nil
+	clear(u.written)
 	return err
 }
 
