@@ -29,10 +29,19 @@ var upAt = regexp.MustCompile(`Sandpiper is up at (http://\S+?)\. `)
 // startUp starts an up, with more variables, and ends it with the test.
 func startUp(t *testing.T, vars ...string) running {
 	t.Helper()
+	return startProgram(t, "", vars...)
+}
+
+// startProgram is startUp with another program than this one.
+func startProgram(t *testing.T, program string, vars ...string) running {
+	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
 	model := scripted.New(t)
 	vars = append(vars, "ANTHROPIC_BASE_URL="+model.URL(), "ANTHROPIC_API_KEY=sk-ant-terminal-0123456789", "LOG_LEVEL=error")
 	up := command(t, data, vars, "up")
+	if program != "" {
+		up.Path = program
+	}
 	out, err := up.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
