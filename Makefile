@@ -18,7 +18,7 @@ override USER_ID := $(value USER_ID)
 
 .DEFAULT_GOAL := help
 layers := test-snapshot test-claude test-session test-api test-e2e
-.PHONY: help run long build test test-fleet $(layers) check bench soak chaos mutants rolling fuzz stop clean
+.PHONY: help run long build env test test-fleet $(layers) check bench soak chaos mutants rolling fuzz stop clean
 
 help: ## this list
 	@echo "Sandpiper runs Claude Code prompts as durable jobs in sandboxes."
@@ -35,6 +35,9 @@ run: build ## everything on this machine, and a first PROMPT; ONCE=1 exits after
 build: ## the three commands, into bin/
 	@[ -x bin/sandpiper ] || echo "building (the first time it takes a minute or two)"
 	@go build -o bin/ ./cmd/...
+
+env: ## a .env with fresh secrets for docker-compose.yml; one that is there stays
+	@scripts/env.sh
 
 test: ## every test, race detector on, none skipped; installs what it needs
 	@scripts/test.sh

@@ -49,7 +49,7 @@ What can be set, is set by environment variables: docs/config.md lists them.`,
 	}
 	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), batchCommand(), jobsCommand(), jobCommand(), cancelCommand(), retryCommand(), lanesCommand(),
 		keyCommand(),
-		doctorCommand(), checkCommand(), daytonaCommand(), modelCommand(),
+		healthCommand(), doctorCommand(), checkCommand(), daytonaCommand(), modelCommand(),
 		migrateCommand(), installCommand(), versionCommand())
 	return cmd
 }

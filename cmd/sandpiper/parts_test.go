@@ -239,7 +239,7 @@ func TestWhatThePartsSay(t *testing.T) {
 		"the help of daytona names its variables": {[]string{"daytona", "--help"}, nil, 0, "DAYTONA_API_KEY"},
 		"the help of model says what it is":       {[]string{"model", "--help"}, nil, 0, "not Claude's"},
 		"a Daytona for the whole network":         {[]string{"daytona"}, []string{"SANDPIPER_DAYTONA_ADDR=0.0.0.0:1"}, 1, "SANDPIPER_DAYTONA_ADDR must be a loopback address"},
-		"a model for the whole network":           {[]string{"model", "--addr", "0.0.0.0:1"}, nil, 1, "SANDPIPER_MODEL_ADDR must be a loopback address"},
+		"a model without a port":                  {[]string{"model", "--addr", "0.0.0.0"}, nil, 1, "SANDPIPER_MODEL_ADDR must be HOST:PORT"},
 		"no command for sandboxes":                {[]string{"daytona"}, []string{"SANDPIPER_CLAUDE=/no/such"}, 1, "SANDPIPER_CLAUDE must be"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -50,8 +50,8 @@ type Config struct {
 	DaytonaKey    Secret `env:"DAYTONA_API_KEY" doc:"key of the Daytona API; alone it means the hosted platform; unset, with no URL, sandboxes are local; sandpiper daytona asks its callers for it; an api needs none, and forgets it" default:"none; sandpiper daytona makes one and keeps it in the data directory"`
 	DaytonaURL    string `env:"DAYTONA_API_URL" doc:"base URL of the Daytona API, with its /api" default:"https://app.daytona.io/api with a key, else the local Daytona"`
 	DaytonaTarget string `env:"DAYTONA_TARGET" doc:"region for new sandboxes; the platform's default when unset"`
-	DaytonaAddr   string `env:"SANDPIPER_DAYTONA_ADDR" doc:"where sandpiper daytona, or up, serves the local Daytona" default:"127.0.0.1:3986; in up a free loopback port, kept in the data directory"`
-	ModelAddr     string `env:"SANDPIPER_MODEL_ADDR" doc:"where sandpiper model, or up, serves the offline model" default:"127.0.0.1:3987; in up a free loopback port, kept in the data directory"`
+	DaytonaAddr   string `env:"SANDPIPER_DAYTONA_ADDR" doc:"where sandpiper daytona, or up, serves the local Daytona; loopback only, but for a sandpiper daytona that is given DAYTONA_API_KEY" default:"127.0.0.1:3986; in up a free loopback port, kept in the data directory"`
+	ModelAddr     string `env:"SANDPIPER_MODEL_ADDR" doc:"where sandpiper model, or up, serves the offline model; in up loopback only" default:"127.0.0.1:3987; in up a free loopback port, kept in the data directory"`
 
 	Snapshot string `env:"SANDPIPER_SNAPSHOT" doc:"snapshot for new sandboxes" default:"the local Daytona's own; on a platform its default"`
 	Claude   string `env:"SANDPIPER_CLAUDE" doc:"path of a claude binary for local sandboxes, any name and version" default:"the pinned one, from npm, in the data directory"`

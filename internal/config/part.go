@@ -30,7 +30,7 @@ func (c Config) validatePart(role Role) []error {
 	}
 	switch role {
 	case RoleModel:
-		check("SANDPIPER_MODEL_ADDR", validAddr(c.ModelAddr, true))
+		check("SANDPIPER_MODEL_ADDR", validAddr(c.ModelAddr, false)) // it keeps nothing, and spends nothing
 		return faults
 	case RoleMigrate:
 		if !c.DatabaseURL.Set() {
@@ -39,10 +39,21 @@ func (c Config) validatePart(role Role) []error {
 		check("DATABASE_URL", validDatabase(c.DatabaseURL.Reveal(), role))
 		return faults
 	}
-	check("SANDPIPER_DAYTONA_ADDR", validAddr(c.DaytonaAddr, true))
+	check("SANDPIPER_DAYTONA_ADDR", validDaytonaAddr(c.DaytonaAddr, c.DaytonaKey.Set()))
 	check("SANDPIPER_CLAUDE", validFile(c.Claude))
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
 	check("LOG_FORMAT", oneOf(c.LogFormat, "", "text", "json"))
 	check("LOG_LEVEL", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
 	return faults
+}
+
+// validDaytonaAddr: a key that somebody has chosen is known where it is needed; one that was made for this machine is not.
+func validDaytonaAddr(addr string, keyed bool) error {
+	if err := validAddr(addr, false); err != nil || keyed {
+		return err
+	}
+	if validAddr(addr, true) != nil {
+		return errors.New("must be a loopback address, unless DAYTONA_API_KEY is set")
+	}
+	return nil
 }
