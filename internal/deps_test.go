@@ -78,6 +78,7 @@ var rooms = []room{
 		{"internal/offline", "opens it"},
 		{"internal/pool", "opens it"},
 		{"internal/queue", "opens it"},
+		{"internal/queue/monitor", "opens it"},
 		{"internal/queue/redisurl", "one Redis for queue and bus"},
 		{"internal/relay", "opens it"},
 		{"internal/store", "opens it"},
@@ -154,6 +155,9 @@ var rooms = []room{
 		{"internal/auth", "what a key's entry looks like"},
 		{"internal/queue/redisurl", "a wrong REDIS_URL is named with every other fault"},
 	}},
+	{"internal/queue/monitor", "asynq's web page, to look at; apart from the queue, which needs none", []arrow{
+		{"internal/queue/redisurl", "how to reach Redis"},
+	}},
 	{"internal/queue/bare", "asynq alone, as a measure for what stands on it; for benchmarks", nil},
 	{"internal/queue/redisurl", "the forms of REDIS_URL", nil},
 	{"internal/redistest", "real Redis servers for tests", []arrow{
@@ -192,8 +196,9 @@ type foreign struct {
 // see pure.
 var modules = []foreign{
 	{"github.com/hibiken/asynq", "a task is a hint; no other room may believe it", []string{"internal/queue", "internal/queue/bare"}},
+	{"github.com/hibiken/asynqmon", "the web page that asynq's operators know", []string{"internal/queue/monitor"}},
 	{"github.com/alicebob/miniredis/v2", "the Redis of a machine without one", []string{"internal/queue"}},
-	{"github.com/redis/go-redis/v9", "hints and news; nothing that must not be lost", []string{"internal/queue", "internal/queue/redisurl", "internal/bus", "internal/redistest"}},
+	{"github.com/redis/go-redis/v9", "hints and news; nothing that must not be lost", []string{"internal/queue", "internal/queue/monitor", "internal/queue/redisurl", "internal/bus", "internal/redistest"}},
 	{"modernc.org/sqlite", "the truth has one door, and the door has fences", []string{"internal/store"}},
 	{"github.com/jackc/pgx/v5", "the truth has one door, and the door has fences", []string{"internal/store", "internal/pgtest"}},
 	{"github.com/pressly/goose/v3", "the schema moves in numbered steps", []string{"internal/store"}},

@@ -18,6 +18,7 @@ import (
 	"sandpiper/internal/localdaytona"
 	"sandpiper/internal/pool"
 	"sandpiper/internal/queue"
+	"sandpiper/internal/queue/monitor"
 	"sandpiper/internal/relay"
 	"sandpiper/internal/store"
 	"sandpiper/internal/telemetry"
@@ -51,6 +52,7 @@ type House struct {
 	model        *modelProcess
 	queue        *queue.Queue
 	lookout      *queue.Lookout
+	monitor      *monitor.Monitor
 	bus          *bus.Bus
 	platform     *daytona.Client
 	platformURL  string // its API's base

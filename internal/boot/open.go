@@ -16,6 +16,7 @@ import (
 	"sandpiper/internal/job"
 	"sandpiper/internal/pool"
 	"sandpiper/internal/queue"
+	"sandpiper/internal/queue/monitor"
 	"sandpiper/internal/queue/redisurl"
 	"sandpiper/internal/relay"
 	"sandpiper/internal/store"
@@ -78,6 +79,12 @@ func (h *House) openQueue(ctx context.Context) error {
 	}
 	h.queue = q
 	h.closing(q.Close)
+	if h.serves() {
+		if h.monitor, err = monitor.Open(url); err != nil {
+			return err
+		}
+		h.closing(h.monitor.Close)
+	}
 	parsed, err := redisurl.Parse(url)
 	if err != nil {
 		return err
@@ -201,7 +208,7 @@ func (h *House) openServer(context.Context) error {
 	}
 	o := httpapi.Options{Hosts: h.cfg.HostList(), Origins: origins(h.cfg.HostList()), Log: h.log}
 	if h.serves() {
-		d.Keys = keys
+		d.Keys, d.Queues = keys, h.monitor
 		h.server = httpapi.New(d, o)
 	} else {
 		h.server = httpapi.NewProbes(d, o)

@@ -22,7 +22,7 @@ func (s *Server) admit(needs auth.Scopes, handle echo.HandlerFunc) echo.HandlerF
 		return handle
 	}
 	return func(c echo.Context) error {
-		who, err := s.identify(c.Request().Header)
+		who, err := s.identify(c)
 		if err == nil {
 			note(c, func(a *asker) { a.who = who })
 			if !who.Scopes.Has(needs) {
@@ -32,6 +32,9 @@ func (s *Server) admit(needs auth.Scopes, handle echo.HandlerFunc) echo.HandlerF
 		if err != nil {
 			s.log.DebugContext(c.Request().Context(), "request turned away", "requestId", requestID(c), "route", c.Path(), "err", err)
 			c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge(err, needs))
+			if isPage(c) {
+				c.Response().Header().Add(echo.HeaderWWWAuthenticate, `Basic realm="sandpiper: any name, and a key with the scope ops as the password", charset="UTF-8"`)
+			}
 			return err
 		}
 		c.Set(identityKey, who)
@@ -40,11 +43,14 @@ func (s *Server) admit(needs auth.Scopes, handle echo.HandlerFunc) echo.HandlerF
 }
 
 // identify says whom the credential of a request stands for. Without keys everybody is local.
-func (s *Server) identify(h http.Header) (auth.Identity, error) {
+func (s *Server) identify(c echo.Context) (auth.Identity, error) {
 	if s.Keys == nil {
 		return auth.Local(), nil
 	}
-	given := presented(h)
+	given := presented(c.Request().Header)
+	if len(given) == 0 && isPage(c) {
+		given = password(c.Request())
+	}
 	switch len(given) {
 	case 0:
 		return auth.Identity{}, auth.ErrNone
@@ -69,6 +75,19 @@ func presented(h http.Header) []string {
 	}
 	slices.Sort(given)
 	return slices.DeleteFunc(slices.Compact(given), func(s string) bool { return s == "" })
+}
+
+// isPage reports whether people open the route in a browser. A browser can ask its user for a password, and for nothing
+// else, and from then on sends it by itself with every request below that path, whichever page caused it. So only what
+// changes nothing may be a page.
+func isPage(c echo.Context) bool { return strings.HasPrefix(c.Path(), queuesPath) }
+
+// password is the credential that a browser sends (RFC 7617). The name beside it is anybody's.
+func password(r *http.Request) []string {
+	if _, given, ok := r.BasicAuth(); ok && given != "" {
+		return []string{given}
+	}
+	return nil
 }
 
 // challenge is the WWW-Authenticate of an answer (RFC 6750 §3).

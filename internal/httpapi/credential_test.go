@@ -52,6 +52,7 @@ func newKeyed(t *testing.T, change ...func(*httpapi.Deps, *httpapi.Options)) key
 	return keyed{newHouse(t, append([]func(*httpapi.Deps, *httpapi.Options){func(d *httpapi.Deps, o *httpapi.Options) {
 		d.Keys = auth.NewKeyring(keys, auth.TokenOptions{Secret: []byte(jwtSecret)})
 		d.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "up 1\n") })
+		d.Queues = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "queues at "+r.URL.Path) })
 		o.CreateWait = time.Millisecond
 	}}, change...)...), key}
 }

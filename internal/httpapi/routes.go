@@ -23,7 +23,10 @@ type route struct {
 	what         string
 }
 
-const batchesPath = "/api/batches"
+const (
+	batchesPath = "/api/batches"
+	queuesPath  = "/ops/queues"
+)
 
 func (s *Server) routes() []route {
 	if s.bare {
@@ -60,6 +63,12 @@ func (s *Server) alwaysServed() []route {
 		{http.MethodGet, "/healthz", open, s.healthz, "whether this process runs"},
 		{http.MethodGet, "/readyz", open, s.readyz, "whether it can do its work"},
 		{http.MethodGet, "/", open, s.index, "this page"},
+	}
+	if s.Queues != nil {
+		pages := echo.WrapHandler(s.Queues)
+		all = append(all,
+			route{http.MethodGet, queuesPath, auth.Ops, pages, "the queues, to look at in a browser; a key is its password"},
+			route{http.MethodGet, queuesPath + "/*", auth.Ops, pages, "what those pages load"})
 	}
 	if s.Metrics != nil {
 		all = append(all, route{http.MethodGet, "/metrics", auth.Ops, echo.WrapHandler(s.Metrics), "figures for Prometheus"})

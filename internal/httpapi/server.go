@@ -79,6 +79,7 @@ type Deps struct {
 	Keys    *auth.Keyring // who may ask; nil means local mode: whoever is named, else the local operator
 	Checks  []Check       // what /readyz looks at
 	Metrics http.Handler  // serves /metrics; nil means that there is no such route
+	Queues  http.Handler  // serves the pages at /ops/queues, which change nothing; nil likewise
 	Watch   Watch         // hears of open streams; may be nil
 }
 

@@ -121,17 +121,19 @@ func (k keyed) trials() (by map[string][]trial, mine []string) {
 			{"a job's", at("/ws?jobId=ENDED"), "", "", 101, 404},
 			{"a job's, resumed", at("/ws?jobId=ENDED&after=1"), "", "", 101, 404},
 		},
-		"GET /healthz": {{"", at("/healthz"), "", "", 200, 200}},
-		"GET /readyz":  {{"", at("/readyz"), "", "", 200, 200}},
-		"GET /":        {{"", at("/"), "", "", 200, 200}},
-		"GET /metrics": {{"", at("/metrics"), "", "", 403, 403}},
+		"GET /healthz":      {{"", at("/healthz"), "", "", 200, 200}},
+		"GET /readyz":       {{"", at("/readyz"), "", "", 200, 200}},
+		"GET /":             {{"", at("/"), "", "", 200, 200}},
+		"GET /ops/queues":   {{"", at("/ops/queues"), "", "", 403, 403}},
+		"GET /ops/queues/*": {{"", at("/ops/queues/api/queues"), "", "", 403, 403}},
+		"GET /metrics":      {{"", at("/metrics"), "", "", 403, 403}},
 	}, []string{ended, box, batch, "a word of ann's"}
 }
 
 func TestEveryRouteForEveryCaller(t *testing.T) {
 	k := newKeyed(t)
 	trials, mine := k.trials()
-	routes := httpapi.Routes(httpapi.New(httpapi.Deps{Metrics: http.NotFoundHandler()}, httpapi.Options{}))
+	routes := httpapi.Routes(httpapi.New(httpapi.Deps{Metrics: http.NotFoundHandler(), Queues: http.NotFoundHandler()}, httpapi.Options{}))
 	for _, r := range routes {
 		name := r.Method + " " + r.Path
 		if len(trials[name]) == 0 {

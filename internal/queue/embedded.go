@@ -2,8 +2,10 @@ package queue
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 
 	"sandpiper/internal/job"
 )
@@ -24,7 +26,22 @@ func OpenEmbedded() (*Embedded, error) {
 		return nil, fmt.Errorf("start the embedded redis: %w", err)
 	}
 	r.ClockTTL(true) // otherwise what should expire stays for ever
+	r.Server().SetPreHook(introduce(time.Now()))
 	return &Embedded{redis: r, url: "redis://:" + password + "@" + r.Addr() + "/0"}, nil
+}
+
+// introduce answers INFO. Pages about a Redis show what stands there, and should say that this one is none.
+func introduce(began time.Time) server.Hook {
+	return func(c *server.Peer, cmd string, args ...string) bool {
+		if cmd != "INFO" || len(args) > 0 {
+			return false
+		}
+		c.WriteBulk(fmt.Sprintf("# Server\r\nredis_version:none (embedded in Sandpiper; it saves nothing)\r\nuptime_in_days:%d\r\n"+
+			"# Memory\r\nused_memory_human:not counted\r\nused_memory_peak_human:not counted\r\nmem_fragmentation_ratio:not counted\r\n"+
+			"# Persistence\r\nrdb_last_save_time:%d\r\nrdb_changes_since_last_save:nothing is saved\r\n"+
+			"# Replication\r\nconnected_slaves:0\r\n", int(time.Since(began).Hours()/24), began.Unix()))
+		return true
+	}
 }
 
 // URL is what Open takes. It holds the password.
