@@ -16,6 +16,7 @@ have ps || missing+=(procps)
 pg_installed || missing+=(postgresql)          # tests start servers of their own from it
 have jq || missing+=(jq)                   # the tool policy allows it, and a local sandbox has what this machine has
 have redis-server || missing+=(redis-server) # tests start their own, on free ports
+have chromium || missing+=(chromium)       # the queues' pages, as an operator sees them
 [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || missing+=(ca-certificates)
 
 for tool in go git node npm; do
