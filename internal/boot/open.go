@@ -144,7 +144,7 @@ func (h *House) openWorker(context.Context) error {
 		Name: h.name, Slots: h.cfg.Concurrency, Lease: lease, Key: h.keyLabel(), BaseURL: h.baseURL(), Offline: h.Offline(), Noop: h.cfg.Noop(),
 		Policy:   claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
 		Secrets:  []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal(), h.cfg.JWTSecret.Reveal()},
-		KeepRuns: days(h.cfg.KeepRuns), Retries: h.cfg.Retries, News: h.listen(), Metrics: h.metrics, Log: h.log,
+		KeepRuns: days(h.cfg.KeepRuns), Retries: h.cfg.Retries, Gather: time.Duration(h.cfg.GatherMillis) * time.Millisecond, News: h.listen(), Metrics: h.metrics, Log: h.log,
 	}
 	if h.habits != nil {
 		h.habits(&o)

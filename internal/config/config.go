@@ -64,6 +64,8 @@ type Config struct {
 	KeyHours    int    `env:"SANDPIPER_IDEMPOTENCY_HOURS" envDefault:"24" doc:"hours for which an Idempotency-Key is kept, 1 to 8760; what comes with it later is a new request"`
 	Isolation   string `env:"SANDPIPER_ISOLATION" envDefault:"auto" doc:"auto: local sandboxes use bubblewrap where it works; none: they never do"`
 
+	GatherMillis int `env:"SANDPIPER_GATHER_MS" envDefault:"250" doc:"how many milliseconds a run's output is gathered before it is shown, 1 to 10000: more makes fewer requests to the platform and fewer commits, and shows progress later. It never holds up the end of a job"`
+
 	KeepEvents int `env:"SANDPIPER_KEEP_EVENTS_DAYS" envDefault:"30" doc:"how many days the events of an ended job are kept; the job, its result and its last event stay. 0: for ever"`
 	KeepRuns   int `env:"SANDPIPER_KEEP_RUNS_DAYS" envDefault:"7" doc:"how many days the files of a run (its prompt and its output) stay in a sandbox that lives so long. 0: as long as the sandbox"`
 
@@ -162,6 +164,7 @@ func (c Config) validate(role Role) []error {
 	check("SANDPIPER_CLAUDE_RETRIES", within(c.Retries, 0, 15))
 	check("SANDPIPER_IDEMPOTENCY_HOURS", within(c.KeyHours, 1, 8760))
 	check("SANDPIPER_KEEP_EVENTS_DAYS", within(c.KeepEvents, 0, 36_500))
+	check("SANDPIPER_GATHER_MS", within(c.GatherMillis, 1, 10_000))
 	check("SANDPIPER_KEEP_RUNS_DAYS", within(c.KeepRuns, 0, 36_500))
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
 	check("SANDPIPER_EXECUTOR", oneOf(c.Executor, "sandbox", "noop"))

@@ -53,7 +53,7 @@ func (r *reader) read(ctx, final context.Context) (claude.Ending, error) {
 	var fault telemetry.Spell
 	silent := time.Now()
 	for wait := 100 * time.Millisecond; ; {
-		poll := run.Poll{Offset: r.next, Wait: r.a.w.o.Poll, Gather: run.DefaultGather, Attempt: r.a.id.Number}
+		poll := run.Poll{Offset: r.next, Wait: r.a.w.o.Poll, Gather: r.a.w.o.Gather, Attempt: r.a.id.Number}
 		chunk, err := poll.Follow(ctx, r.a.box, r.a.run.ID)
 		switch {
 		case err != nil && ctx.Err() != nil:

@@ -11,6 +11,7 @@ import (
 	"sandpiper/internal/claude"
 	"sandpiper/internal/job"
 	"sandpiper/internal/pool"
+	"sandpiper/internal/run"
 	"sandpiper/internal/store"
 	"sandpiper/internal/telemetry"
 )
@@ -55,6 +56,7 @@ type Options struct {
 	Grace    time.Duration // between TERM and KILL; 0 means 3 s
 	Farewell time.Duration // how long an attempt may take to end what it is ending when we drain; 0 means 500 ms
 	Poll     time.Duration // one long poll of a run's output; 0 means 20 s
+	Gather   time.Duration // how long output is gathered before it is shown; 0 means run.DefaultGather
 	Backoff  time.Duration // at most so long before the second try, doubled each time; 0 means 2 s
 
 	// Key is the fingerprint of the key of the model API that our sandboxes have. With it jobs keep to the lanes of package
@@ -87,6 +89,7 @@ func (o Options) withDefaults() Options {
 	o.Grace = cmp.Or(o.Grace, 3*time.Second)
 	o.Farewell = cmp.Or(o.Farewell, 500*time.Millisecond)
 	o.Poll = cmp.Or(o.Poll, 20*time.Second)
+	o.Gather = cmp.Or(o.Gather, run.DefaultGather)
 	o.Backoff = cmp.Or(o.Backoff, 2*time.Second)
 	o.Metrics = cmp.Or(o.Metrics, telemetry.NewMetrics())
 	o.Log = cmp.Or(o.Log, slog.Default())

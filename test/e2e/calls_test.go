@@ -66,19 +66,19 @@ func (p *platform) since() []string {
 }
 
 // counted opens a house whose platform counts. It is reached by URL and key, as a hosted one.
-func counted(t testing.TB) (*house, *platform) {
+func counted(t testing.TB, more ...string) (*house, *platform) {
 	t.Helper()
 	p := newPlatform(t, claudeBinary(t))
 	model := scripted.New(t)
-	return openWith(t, model, []string{
+	return openWith(t, model, append([]string{
 		"SANDPIPER_DATA=" + t.TempDir(), "DAYTONA_API_URL=" + p.url, "DAYTONA_API_KEY=dtn_test_0123456789",
 		"ANTHROPIC_API_KEY=" + key, "ANTHROPIC_BASE_URL=" + model.URL(), "SANDPIPER_SNAPSHOT=" + snapshot.Name(),
-	}), p
+	}, more...)), p
 }
 
 // TestAWarmJobCostsThreeCalls: upload, launch, follow.
 func TestAWarmJobCostsThreeCalls(t *testing.T) {
-	h, p := counted(t)
+	h, p := counted(t, "SANDPIPER_GATHER_MS=10000") // a command that is slower than that is asked once more
 	h.ask(t, client.Submit{Input: "What is 2+2?"})
 	p.since()
 	j := h.ask(t, client.Submit{Input: "What is 2+2?"})
