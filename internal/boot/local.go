@@ -29,13 +29,15 @@ func (h *House) openLocal(l net.Listener) (key string, err error) {
 	}
 	o := localdaytona.Options{
 		Dir: localDir(h.cfg.Data), Key: key, Claude: h.claude, Isolation: h.cfg.Isolation,
-		Snapshot: snapshot.Name(), Workspace: workspace(), Log: h.log,
+		Snapshot: snapshot.Name(), Dockerfile: snapshot.Dockerfile, Workspace: workspace(), Log: h.log,
 	}
 	if h.localHabits != nil {
 		h.localHabits(&o)
 	}
-	h.local, err = localdaytona.New(o)
-	return key, err
+	if h.local, err = localdaytona.New(o); err != nil {
+		return "", err
+	}
+	return key, lock.servesAt(h.localURL())
 }
 
 // localURL is the base URL of the local Daytona's API.

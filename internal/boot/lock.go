@@ -59,6 +59,21 @@ func lockPart(dir, part string, taken func(pid int) error) (*dataLock, error) {
 	return d, nil
 }
 
+// served is a process that serves a part, and where.
+type served struct {
+	process
+	URL string `json:"url"`
+}
+
+// servesAt keeps where the part is served, for commands that look for it.
+func (d *dataLock) servesAt(url string) error {
+	me, err := identify(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return d.who.write(served{me, url})
+}
+
 // holder is the file that names the process which holds a part.
 func holder(dir, part string) kept { return kept{filepath.Join(dir, part+".json")} }
 

@@ -9,16 +9,34 @@ import (
 	"time"
 )
 
-// SnapshotActive is the state of a snapshot that sandboxes can be made from.
-const SnapshotActive = "active"
+// States of a snapshot that callers decide by. The others are on the way to one of these.
+const (
+	SnapshotPending     = "pending" // nothing was done yet
+	SnapshotActive      = "active"  // sandboxes can be made from it
+	SnapshotInactive    = "inactive"
+	SnapshotError       = "error"
+	SnapshotBuildFailed = "build_failed"
+	SnapshotRemoving    = "removing"
+)
 
 // Snapshot is what the platform says about one snapshot.
 type Snapshot struct {
-	ID          string `json:"id"`
-	Name        string `json:"name"`
-	State       string `json:"state"`
-	ErrorReason string `json:"errorReason"`
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	State       string    `json:"state"`
+	ErrorReason string    `json:"errorReason"`
+	General     bool      `json:"general"` // the platform's own, for everybody
+	SizeGB      float64   `json:"size"`    // 0 when the platform does not say
+	CreatedAt   time.Time `json:"createdAt"`
+	LastUsedAt  time.Time `json:"lastUsedAt"` // zero: never
+
+	Build struct {
+		Dockerfile string `json:"dockerfileContent"`
+	} `json:"buildInfo"` // empty unless it was built from a Dockerfile
 }
+
+// Failed reports whether no sandbox will ever be made from it.
+func (s Snapshot) Failed() bool { return s.State == SnapshotError || s.State == SnapshotBuildFailed }
 
 // Snapshot returns a snapshot by id or name, or ErrNotFound.
 func (c *Client) Snapshot(ctx context.Context, idOrName string) (Snapshot, error) {
@@ -40,9 +58,9 @@ func (c *Client) Activate(ctx context.Context, idOrName string) error {
 			return fmt.Errorf("activate snapshot %s: %w", idOrName, err)
 		case s.State == SnapshotActive:
 			return nil
-		case s.State == "error", s.State == "build_failed", s.State == "removing":
+		case s.Failed(), s.State == SnapshotRemoving:
 			return fmt.Errorf("activate snapshot %s: %w: %s %s", idOrName, ErrFailed, s.State, s.ErrorReason)
-		case s.State == snapshotInactive && !asked:
+		case s.State == SnapshotInactive && !asked:
 			// By its id, which is the only name that this route takes.
 			err = c.do(ctx, call{method: http.MethodPost, url: c.base + "/snapshots/" + url.PathEscape(s.ID) + "/activate"}, nil)
 			if err != nil && !already(err) {
@@ -56,8 +74,6 @@ func (c *Client) Activate(ctx context.Context, idOrName string) error {
 		}
 	}
 }
-
-const snapshotInactive = "inactive"
 
 // already says that another worker was faster.
 func already(err error) bool {

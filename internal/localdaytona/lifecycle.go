@@ -112,7 +112,7 @@ func (s *Server) bringUp(ctx context.Context, r *record) error {
 	var l launched
 	var err error
 	if fresh {
-		err = s.isolation.furnish(box.dir, s.o.Workspace)
+		err = s.isolation.furnish(box.dir, s.filesOf(box.Snapshot))
 	}
 	if err == nil {
 		err = box.end(ctx, true) // nothing of an earlier daemon may run beside the new one

@@ -22,6 +22,9 @@ func (s *Server) Handler() http.Handler {
 		"POST /api/snapshots":           s.createSnapshot,
 		"GET /api/snapshots/{idOrName}": s.getSnapshot,
 
+		"GET /api/snapshots/{id}/build-logs-url": s.buildLogsURL,
+		"GET /api/snapshots/{id}/build-logs":     s.buildLogs,
+
 		"DELETE /api/snapshots/{id}":          s.withSnapshot(s.removeSnapshot, withoutBody(http.StatusOK)),
 		"POST /api/snapshots/{id}/activate":   s.withSnapshot(activateSnapshot, inBody),
 		"POST /api/snapshots/{id}/deactivate": s.withSnapshot(deactivateSnapshot, withoutBody(http.StatusNoContent)),

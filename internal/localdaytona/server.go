@@ -22,12 +22,13 @@ type Options struct {
 	Key    string // the bearer key that every request needs
 	Claude string // path of a claude binary or script, which becomes `claude` in every sandbox; "" means none there
 
-	Snapshot  string           // name of the one active snapshot; "" means "sandpiper"
-	Workspace []WorkspaceEntry // what a new sandbox's home holds
-	Isolation string           // "auto" (also ""): the best that works here; else one of what Isolation answers, and no other
-	Limits    Limits           // of each sandbox
-	TurnEvery time.Duration    // how often auto-stop and the limits are looked at; 0 means 10 s, as on the platform
-	Log       *slog.Logger     // nil means slog.Default()
+	Snapshot   string           // name of the one snapshot that is always there; "" means "sandpiper"
+	Dockerfile string           // of its image, for those who build it; "" means that there is none
+	Workspace  []WorkspaceEntry // what a new sandbox's home holds
+	Isolation  string           // "auto" (also ""): the best that works here; else one of what Isolation answers, and no other
+	Limits     Limits           // of each sandbox
+	TurnEvery  time.Duration    // how often auto-stop and the limits are looked at; 0 means 10 s, as on the platform
+	Log        *slog.Logger     // nil means slog.Default()
 }
 
 // WorkspaceEntry is a file or folder of a new sandbox's home.

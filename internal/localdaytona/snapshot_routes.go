@@ -78,11 +78,10 @@ func (s *Server) createSnapshot(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	reply(w, http.StatusOK, v)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.settleSnapshot(n)
-	if err := s.saveSnapshots(); err != nil {
-		s.log.Error("snapshot not written", "snapshot", n.Name, "err", err) // the next server settles it again
+	if s.builds(n) {
+		s.behind(func() { s.settleSnapshot(n) })
+	} else {
+		s.settleSnapshot(n)
 	}
 	return nil
 }

@@ -10,31 +10,37 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
 // States of a snapshot, in the protocol's words.
 const (
 	pending  = "pending"
+	building = "building"
 	active   = "active"
 	inactive = "inactive"
+	removing = "removing"
 )
 
 // snapshot is a named snapshot. Every one of them is the same image, this machine's tools, because there is no other:
-// one of another image ends in state error, as on the platform when an image cannot be pulled. Protected by Server.mu.
+// one of another image ends in state error, as on the platform when an image cannot be pulled. One that was built keeps
+// the files that new sandboxes had then. Protected by Server.mu.
 type snapshot struct {
-	ID         string    `json:"id"`
-	Name       string    `json:"name"`
-	Image      string    `json:"imageName"` // "" when it was described by a Dockerfile
-	Dockerfile string    `json:"dockerfile,omitempty"`
-	Entrypoint []string  `json:"entrypoint"`
-	State      string    `json:"state"`
-	Error      string    `json:"errorReason,omitempty"`
-	Created    time.Time `json:"createdAt"`
-	Updated    time.Time `json:"updatedAt"`
-	LastUsed   time.Time `json:"lastUsedAt,omitzero"`
-	general    bool      // the one that is always there
+	ID         string           `json:"id"`
+	Name       string           `json:"name"`
+	Image      string           `json:"imageName"` // "" when it was described by a Dockerfile
+	Dockerfile string           `json:"dockerfile,omitempty"`
+	Entrypoint []string         `json:"entrypoint"`
+	State      string           `json:"state"`
+	Error      string           `json:"errorReason,omitempty"`
+	Created    time.Time        `json:"createdAt"`
+	Updated    time.Time        `json:"updatedAt"`
+	LastUsed   time.Time        `json:"lastUsedAt,omitzero"`
+	Files      []WorkspaceEntry `json:"files,omitempty"` // of one that was built
+	Log        string           `json:"log,omitempty"`   // of its build
+
+	general  bool          // the one that is always there
+	followed chan struct{} // closed at the next change; nil when nobody follows the build
 }
 
 // image is the name of the one image: like all of the protocol it has a tag.
@@ -52,7 +58,7 @@ func (s *Server) openSnapshots() error {
 		return fmt.Errorf("read the snapshots: %w", err)
 	}
 	for _, n := range s.named {
-		s.settleSnapshot(n) // one that was pending when the server was killed
+		s.settleSnapshot(n) // one that was pending, or being built, when the server was killed
 	}
 	s.named = append(s.named, &snapshot{
 		ID: snapshotID, Name: s.o.Snapshot, Image: s.image(), State: active, Created: s.began, Updated: s.began, general: true,
@@ -136,26 +142,6 @@ func (s *Server) addSnapshot(n *snapshot) (view map[string]any, err error) {
 	return s.snapshotView(n), s.saveSnapshots()
 }
 
-// settleSnapshot decides a pending one. It needs s.mu, except before the server serves.
-func (s *Server) settleSnapshot(n *snapshot) {
-	if n.State != pending {
-		return
-	}
-	n.State, n.Updated = active, time.Now()
-	if image := cmp.Or(n.Image, baseOf(n.Dockerfile)); image != s.image() {
-		n.State, n.Error = failed, fmt.Sprintf("the local Daytona has no images but %s, and builds none", s.image())
-	}
-}
-
-// baseOf is the image of a Dockerfile that does nothing but name it.
-func baseOf(dockerfile string) string {
-	image, ok := strings.CutPrefix(strings.TrimSpace(dockerfile), "FROM ")
-	if !ok || strings.ContainsAny(image, " \n") {
-		return ""
-	}
-	return image
-}
-
 // changeSnapshot changes one and writes down what became of it. The general one is nobody's to change.
 func (s *Server) changeSnapshot(id string, change func(*snapshot) error) (view map[string]any, err error) {
 	s.mu.Lock()
@@ -176,6 +162,8 @@ func (s *Server) changeSnapshot(id string, change func(*snapshot) error) (view m
 
 func (s *Server) removeSnapshot(n *snapshot) error {
 	s.named = slices.DeleteFunc(s.named, func(other *snapshot) bool { return other == n })
+	n.State = removing
+	n.wake()
 	return nil
 }
 

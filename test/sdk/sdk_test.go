@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -64,8 +65,9 @@ type done struct {
 
 func drive(t *testing.T, pkg string) *driver {
 	t.Helper()
+	release := filepath.Join(t.TempDir(), "release")
 	server, err := localdaytona.New(localdaytona.Options{
-		Dir: t.TempDir(), Key: key, Snapshot: name, Log: slog.New(slog.DiscardHandler),
+		Dir: t.TempDir(), Key: key, Snapshot: name, Claude: patient(t, release), Log: slog.New(slog.DiscardHandler),
 		Workspace: []localdaytona.WorkspaceEntry{{Path: "workspace", Dir: true}},
 	})
 	if err != nil {
@@ -80,17 +82,28 @@ func drive(t *testing.T, pkg string) *driver {
 			t.Error(err)
 		}
 	})
-	d.start(t, pkg, web.URL)
+	d.start(t, pkg, web.URL, release)
 	return d
 }
 
-func (d *driver) start(t *testing.T, pkg, url string) {
+// patient is a claude that says nothing before there is a file: a build that tries it lasts until then.
+func patient(t *testing.T, release string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "claude")
+	text := "#!/bin/sh\nwhile [ ! -e '" + release + "' ]; do sleep 0.05; done\necho built\n"
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func (d *driver) start(t *testing.T, pkg, url, release string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	cmd := exec.CommandContext(ctx, "node", "drive.cjs")
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "NODE_PATH=" + modules,
-		"SDK=" + pkg, "KEY=" + key, "URL=" + url + "/api", "IMAGE=" + name + ":local",
+		"SDK=" + pkg, "KEY=" + key, "URL=" + url + "/api", "IMAGE=" + name + ":local", "RELEASE=" + release,
 	}
 	var said bytes.Buffer
 	cmd.Stderr = &said

@@ -172,8 +172,18 @@ var snapshots = []step{
 	},
 	{
 		"create a snapshot from a Dockerfile", "7",
-		object{"state": "active", "dockerfile": "FROM " + name + ":local"},
-		[]string{"POST /api/snapshots 200", "GET /api/snapshots/built 200"},
+		object{
+			"state": "active", "dockerfile": "FROM " + name + ":local",
+			"told": []string{"Creating snapshot built (pending)", "Creating snapshot built (building)", "Created snapshot built (active)"},
+			"log": []string{ // the text is ours
+				"building built from what this machine has: no instruction of the Dockerfile is run",
+				"step 1/2: folder workspace", "step 2/2: claude --version: built",
+			},
+		},
+		[]string{
+			"POST /api/snapshots 200", "GET /api/snapshots/built 200", "GET /api/snapshots/ID/build-logs-url 200",
+			"GET /api/snapshots/ID/build-logs 200 & GET /api/snapshots/built 200",
+		},
 		nil,
 	},
 	{

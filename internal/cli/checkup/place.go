@@ -69,7 +69,7 @@ func (p *place) serveDaytona(ctx context.Context, claudePath string) (err error)
 	p.key, p.snapshot = "dtn_local_checkup", cmp.Or(p.snapshot, snapshot.Name())
 	p.local, err = localdaytona.New(localdaytona.Options{
 		Dir: filepath.Join(p.dir, "daytona"), Key: p.key, Claude: claudePath, Isolation: p.cfg.Isolation,
-		Snapshot: snapshot.Name(), Workspace: workspace(), Log: slog.New(slog.DiscardHandler),
+		Snapshot: snapshot.Name(), Dockerfile: snapshot.Dockerfile, Workspace: workspace(), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err

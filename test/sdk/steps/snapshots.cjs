@@ -1,5 +1,7 @@
 'use strict'
 
+const fs = require('node:fs')
+
 const made = (c, s) => c.pick(s, 'name', 'imageName', 'state', 'general', 'errorReason')
 
 module.exports = [
@@ -12,8 +14,17 @@ module.exports = [
   ['get a snapshot that is not there', (c) => c.daytona.snapshot.get('nowhere')],
   ['create a snapshot', async (c) => made(c, c.mine = await c.daytona.snapshot.create({ name: 'mine', image: c.image }))],
   ['create a snapshot from a Dockerfile', async (c) => {
-    const s = await c.daytona.snapshot.create({ name: 'built', image: c.sdk.Image.base(c.image) })
-    return { state: s.state, dockerfile: s.buildInfo.dockerfileContent.trim() }
+    const said = []
+    const onLogs = (text) => {
+      said.push(text)
+      if (text.includes('step 1/')) fs.writeFileSync(process.env.RELEASE, '') // it is not built before its log was read
+    }
+    const s = await c.daytona.snapshot.create({ name: 'built', image: c.sdk.Image.base(c.image) }, { onLogs })
+    return {
+      state: s.state, dockerfile: s.buildInfo.dockerfileContent.trim(),
+      log: said.filter((text) => !text.includes('snapshot built')).join('\n').split('\n'),
+      told: said.filter((text) => text.includes('snapshot built')),
+    }
   }],
   ['create a snapshot that is there', (c) => c.daytona.snapshot.create({ name: 'mine', image: c.image })],
   ['create a snapshot of the latest image', (c) => c.daytona.snapshot.create({ name: 'other', image: 'debian:latest' })],
