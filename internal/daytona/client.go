@@ -74,7 +74,7 @@ func transport() *http.Transport {
 // Close gives idle connections back. The client may be used on.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// call is one request. body is sent as JSON unless it is a *form.
+// call is one request. body is sent as JSON unless it is a *payload.
 type call struct {
 	method string
 	url    string
@@ -121,7 +121,7 @@ func (c *Client) read(ctx context.Context, q call, use func(*http.Response, []by
 }
 
 func (c *Client) send(ctx context.Context, q call) (*http.Response, error) {
-	body, kind, err := encode(q.body)
+	body, err := encode(q.body)
 	if err != nil {
 		return nil, fmt.Errorf("encode the body of %s %s: %w", q.method, pathOf(q.url), err)
 	}
@@ -129,16 +129,14 @@ func (c *Client) send(ctx context.Context, q call) (*http.Response, error) {
 	if len(q.query) > 0 {
 		target += "?" + q.query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, q.method, target, body)
+	req, err := http.NewRequestWithContext(ctx, q.method, target, nil)
 	if err != nil {
 		return nil, err
 	}
 	for name, values := range q.header {
 		req.Header[name] = values
 	}
-	if kind != "" {
-		req.Header.Set("Content-Type", kind)
-	}
+	body.put(req)
 	if !q.keyless {
 		req.Header.Set("Authorization", "Bearer "+c.key)
 	}
@@ -154,19 +152,6 @@ func (c *Client) send(ctx context.Context, q call) (*http.Response, error) {
 		return nil, fmt.Errorf("%s %s: %w", q.method, pathOf(q.url), err)
 	}
 	return resp, nil
-}
-
-// encode returns the bytes of a body and their content type.
-func encode(body any) (io.Reader, string, error) {
-	switch b := body.(type) {
-	case nil:
-		return nil, "", nil
-	case *form:
-		return b.reader(), b.kind, nil
-	default:
-		raw, err := json.Marshal(b)
-		return bytes.NewReader(raw), "application/json", err
-	}
 }
 
 // pathOf is the part of a URL that error texts show.

@@ -28,14 +28,6 @@ type FileInfo struct {
 	Mode  string `json:"mode"` // e.g. "-rw-r--r--"
 }
 
-// form is a multipart body, kept whole so that its length is known.
-type form struct {
-	raw  []byte
-	kind string
-}
-
-func (f *form) reader() io.Reader { return bytes.NewReader(f.raw) }
-
 // Upload writes files in one request and makes their folders. It is not atomic: on an error some may be there.
 func (t *Toolbox) Upload(ctx context.Context, files ...File) error {
 	f, err := uploadForm(files)
@@ -61,7 +53,7 @@ func (t *Toolbox) Upload(ctx context.Context, files ...File) error {
 }
 
 // uploadForm puts each path before its file, as the daemon needs it: it writes while it reads.
-func uploadForm(files []File) (*form, error) {
+func uploadForm(files []File) (*payload, error) {
 	var raw bytes.Buffer
 	w := multipart.NewWriter(&raw)
 	for i, file := range files {
@@ -79,7 +71,7 @@ func uploadForm(files []File) (*form, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	return &form{raw: raw.Bytes(), kind: w.FormDataContentType()}, nil
+	return &payload{parts: [][]byte{raw.Bytes()}, kind: w.FormDataContentType()}, nil
 }
 
 // Download returns the bytes [from, to) of a file; to < 0 means up to its end. Fewer come when the file is

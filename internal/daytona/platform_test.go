@@ -46,6 +46,7 @@ type request struct {
 	line   string // method, path and query
 	header http.Header
 	body   string
+	length int64 // as it was announced
 }
 
 func newPlatform(t testing.TB, script ...answer) *platform {
@@ -62,7 +63,7 @@ func (p *platform) serve(w http.ResponseWriter, r *http.Request) {
 		p.t.Error(err)
 	}
 	p.mu.Lock()
-	p.asked = append(p.asked, request{r.Method + " " + r.URL.RequestURI(), r.Header.Clone(), string(body)})
+	p.asked = append(p.asked, request{r.Method + " " + r.URL.RequestURI(), r.Header.Clone(), string(body), r.ContentLength})
 	a := answer{status: http.StatusTeapot, body: "the script is over"}
 	if len(p.script) > 0 {
 		a, p.script = p.script[0], p.script[1:]

@@ -2,6 +2,7 @@ package daytona_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -109,6 +110,25 @@ func TestExecute(t *testing.T) {
 	}
 	if _, err := p.toolbox().Execute(t.Context(), daytona.Execute{Command: "x"}); err != nil || p.last().body != `{"command":"x"}` {
 		t.Errorf("sent %s, %v", p.last().body, err)
+	}
+}
+
+// TestExecuteWithASharedBeginning: it is sent as if it were part of the command.
+func TestExecuteWithASharedBeginning(t *testing.T) {
+	p := newPlatform(t, ok(`{"exitCode":0,"result":""}`))
+	e := daytona.Execute{Before: daytona.NewText("echo 'ü <&> \"' \\ "), Command: `"x"`, Timeout: time.Second}
+	if _, err := p.toolbox().Execute(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	var sent struct {
+		Command string
+		Timeout int
+	}
+	if err := json.Unmarshal([]byte(p.last().body), &sent); err != nil || sent.Command != e.Whole() || sent.Timeout != 1 {
+		t.Errorf("sent %s (%v), want %q", p.last().body, err, e.Whole())
+	}
+	if p.last().length != int64(len(p.last().body)) {
+		t.Errorf("announced %d bytes of %d", p.last().length, len(p.last().body))
 	}
 }
 

@@ -133,7 +133,7 @@ func (b *box) Execute(ctx context.Context, e daytona.Execute) (daytona.Executed,
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
 	c := b.shell(ctx, b.oneShotEnv, "-s")
-	c.Stdin = strings.NewReader(e.Command)
+	c.Stdin = strings.NewReader(e.Whole())
 	out, err := c.CombinedOutput()
 	return daytona.Executed{ExitCode: c.ProcessState.ExitCode(), Output: string(out)}, notExit(err)
 }

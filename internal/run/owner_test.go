@@ -104,7 +104,8 @@ func TestTakingOverChangesNoEvidence(t *testing.T) {
 type careless struct{ *box }
 
 func (c careless) Execute(ctx context.Context, e daytona.Execute) (daytona.Executed, error) {
-	e.Command = strings.NewReplacer(`! theirs "$1"`, `:`, `theirs "$attempt" && lost`, `:`).Replace(e.Command)
+	e.Command = strings.NewReplacer(`! theirs "$1"`, `:`, `theirs "$attempt" && lost`, `:`).Replace(e.Whole())
+	e.Before = nil
 	return c.box.Execute(ctx, e)
 }
 

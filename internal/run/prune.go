@@ -10,7 +10,7 @@ import (
 //go:embed sh/prune.sh
 var pruneOnly string
 
-var pruneScript = bare(common + pruneOnly)
+var pruneScript = oneShot(bare(common + pruneOnly))
 
 // leastKept is longer than any run lasts: a directory that is older belongs to none that goes on.
 const leastKept = 24 * time.Hour

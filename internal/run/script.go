@@ -26,9 +26,9 @@ var (
 	stopOnly string
 
 	runScript    = bare(common + runOnly)
-	followScript = bare(common + followOnly)
-	lookScript   = bare(common + lookOnly)
-	stopScript   = bare(common + stopOnly)
+	followScript = oneShot(bare(common + followOnly))
+	lookScript   = oneShot(bare(common + lookOnly))
+	stopScript   = oneShot(bare(common + stopOnly))
 )
 
 // bare leaves out the lines that are comments, which would travel with every poll.
@@ -45,11 +45,15 @@ func bare(script string) string {
 // quote makes one word of any text without NUL, for every shell that the platform may use.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
-// oneShot is the text for a one-shot command that runs a script of ours in bash, whatever the sandbox's shell is.
-// The shell is replaced, not waited in, and its standard input, which is this very text, is closed.
-func oneShot(script string, args ...any) string {
+// oneShot is the beginning of a one-shot command that runs a script of ours in bash, whatever the sandbox's shell is. The
+// shell is replaced, not waited in.
+func oneShot(script string) *daytona.Text {
+	return daytona.NewText("exec bash -c " + quote(script) + " sandpiper")
+}
+
+// arguments are the rest of it. The shell's standard input, which is this very text, is closed.
+func arguments(args []any) string {
 	var b strings.Builder
-	b.WriteString("exec bash -c " + quote(script) + " sandpiper")
 	for _, a := range args {
 		b.WriteString(" " + quote(fmt.Sprint(a)))
 	}
@@ -61,8 +65,8 @@ var errNoAnswer = errors.New("the sandbox gave no whole answer")
 
 // ask runs one of our scripts and returns its answer without the dot that ends it. A reader can be killed by another one
 // that is ending what a run left behind, so it asks again, twice.
-func ask(ctx context.Context, box Box, script string, within time.Duration, args ...any) (string, error) {
-	q := daytona.Execute{Command: oneShot(script, args...), Timeout: within + slack}
+func ask(ctx context.Context, box Box, script *daytona.Text, within time.Duration, args ...any) (string, error) {
+	q := daytona.Execute{Before: script, Command: arguments(args), Timeout: within + slack}
 	var last daytona.Executed
 	for range 3 {
 		done, err := box.Execute(ctx, q)
