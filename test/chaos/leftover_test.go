@@ -44,20 +44,37 @@ func (f *fleet) leftNow(model string, goroutines map[string]int) (found []damage
 			add("%s has %d goroutines, and had %d when it was ready", p.name, n, base)
 		}
 	}
-	known := map[string]bool{}
-	for _, sb := range rows[struct{ ID string }](f, `SELECT platform_id FROM sandboxes WHERE state IN ('ready', 'creating')`) {
-		known[sb.ID] = true
-	}
 	there, err := f.platform()
 	if err != nil {
 		add("the platform does not list its sandboxes: %v", err)
 	}
-	for _, id := range there {
-		if !known[id] {
-			add("sandbox %s, which no row knows", id)
-		}
+	for _, sb := range f.unknown(there) {
+		add("sandbox %s (%s), which no row knows", sb.ID, sb.Name)
 	}
 	return found
+}
+
+// wardens is how old a sandbox that belongs to nobody gets: the warden wants it to be ten minutes old, and looks every five.
+const wardens = 20 * time.Minute
+
+// unknown are sandboxes that belong to nobody. One whose row says that it is gone may still be there for a while: a creation
+// whose worker gave up took effect later, and it waits for the warden.
+func (f *fleet) unknown(there []platformSandbox) (none []platformSandbox) {
+	known, gone := map[string]bool{}, map[string]bool{}
+	for _, row := range rows[struct{ ID, State, PlatformID string }](f, `SELECT id, state, platform_id FROM sandboxes`) {
+		switch row.State {
+		case "ready", "creating":
+			known[row.PlatformID] = true
+		case "gone":
+			gone[row.ID] = true
+		}
+	}
+	for _, sb := range there {
+		if !known[sb.ID] && (!gone[sb.Name] || time.Since(sb.CreatedAt) > wardens) {
+			none = append(none, sb)
+		}
+	}
+	return none
 }
 
 // leftRows are those that should have gone with their job.
@@ -77,7 +94,7 @@ func (f *fleet) leftRows() (found []damage) {
 }
 
 // platform are the ids of all sandboxes that the local Daytona has.
-func (f *fleet) platform() (ids []string, err error) {
+func (f *fleet) platform() ([]platformSandbox, error) {
 	q, err := http.NewRequest(http.MethodGet, f.daytona.where()+"/api/sandbox?limit=200", nil)
 	if err != nil {
 		return nil, err
@@ -92,14 +109,17 @@ func (f *fleet) platform() (ids []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var list struct{ Items []struct{ ID string } }
+	var list struct{ Items []platformSandbox }
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, tail(string(raw), 200))
 	}
-	for _, sb := range list.Items {
-		ids = append(ids, sb.ID)
-	}
-	return ids, nil
+	return list.Items, nil
+}
+
+// platformSandbox is a sandbox as the platform lists it. Its name is our id.
+type platformSandbox struct {
+	ID, Name  string
+	CreatedAt time.Time
 }
 
 var goroutineLine = regexp.MustCompile(`(?m)^go_goroutines (\d+)`)
