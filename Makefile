@@ -65,11 +65,11 @@ bench: ## speed and memory, beside baselines of the same run; BENCH=… chooses,
 
 long: ## the long forms of some tests (500 hostile prompts, 200 jobs at once, 30 s without Redis, 60 s without Postgres under 100 prompts), 500 running prompts handed over, a stream that stalls, and plans at 1,000,000 jobs
 	@scripts/test.sh -tags long -run 'Hostile|ManyJobs|RedisCostsDelay|ThatStalls|PostgresIsGone' ./test/e2e -args -prompts 500 -jobs 200 -silence 30s -outage 60s -held 100
-	@RACE= scripts/test.sh -v -timeout 40m -run TestRunningPromptsAreHandedOver ./test/e2e -args -running 500
+	@RACE= scripts/test.sh -v -timeout 40m -run TestRunningPromptsAreHandedOver ./test/e2e -args -running 500 -inn
 	@scripts/test.sh -v -timeout 3h -run TestNoStatementGoesThroughATable ./internal/store -args -jobs 1000000 -events 10
 
-soak: ## two processes under 50 no-op jobs a second for ten minutes, and one worker with 2,000 running prompts (20 GB)
-	@RACE= scripts/test.sh -v -timeout 40m -run 'TestSoak|TestManyRunningPrompts' ./test/e2e -args -soak 10m -running 2000
+soak: ## two processes under 50 no-op jobs a second for ten minutes, and one worker with 2,000 running prompts
+	@RACE= scripts/test.sh -v -timeout 40m -run 'TestSoak|TestManyRunningPrompts' ./test/e2e -args -soak 10m -running 2000 -inn
 
 chaos: ## break a fleet for MINUTES (10) under JOBS (2000), and REAL (100) with the real command, then count the damage; SEED=… plans again
 	@rm -f bin/chaos.txt

@@ -9,9 +9,9 @@ import (
 )
 
 // TestRunningPromptsAreHandedOver: a worker that follows many prompts is told to stop. It is gone soon, whatever their number;
-// two others take up all of them, and each is answered by the run that it had. -running 500 makes it a measurement.
+// two others take up all of them, and each is answered by the run that it had. -running 500 -inn makes it a measurement.
 func TestRunningPromptsAreHandedOver(t *testing.T) {
-	f, ids, wake := openDormitory(t)
+	f, ids, wake := openDormitory(t, !*innOnly)
 	f.addWorker(t)
 	f.addWorker(t)
 	f.ready(t)

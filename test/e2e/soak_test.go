@@ -21,6 +21,7 @@ var (
 	soakFor  = flag.Duration("soak", 5*time.Second, "how long TestSoak goes on")
 	soakRate = flag.Int("rate", 50, "jobs a second in TestSoak")
 	prompts  = flag.Int("running", 10, "prompts that one worker follows in TestManyRunningPrompts")
+	innOnly  = flag.Bool("inn", false, "let them sleep where no sandbox is needed: for more than this machine has room for")
 )
 
 // vital are the signs of one process.
@@ -164,9 +165,9 @@ func newBed(t testing.TB) bed {
 	return b
 }
 
-// openDormitory is a fleet of one worker, whose slots are full of prompts that sleep until they are woken. More workers have as
-// many slots.
-func openDormitory(t testing.TB) (f *fleet, ids []string, wake func()) {
+// openDormitory is a fleet of one worker, whose slots are full of prompts that sleep, in sandboxes or in an inn, until they
+// are woken. More workers have as many slots.
+func openDormitory(t testing.TB, inSandboxes bool) (f *fleet, ids []string, wake func()) {
 	t.Helper()
 	model := scripted.New(t)
 	beds := newBed(t)
@@ -178,6 +179,9 @@ func openDormitory(t testing.TB) (f *fleet, ids []string, wake func()) {
 	}
 	f = newFleet(t, model, append(usual(t, model), "SANDPIPER_CLAUDE="+command, "LOG_LEVEL=warn"))
 	f.vars = append(f.vars, "SANDPIPER_CONCURRENCY="+strconv.Itoa(*prompts))
+	if !inSandboxes {
+		f.vars = append(f.vars, "DAYTONA_API_URL="+openInn(t, beds.wake).URL+"/api")
+	}
 	f.addAPI(t)
 	f.addWorker(t)
 	f.ready(t)
@@ -193,9 +197,16 @@ func openDormitory(t testing.TB) (f *fleet, ids []string, wake func()) {
 }
 
 // TestManyRunningPrompts lets one worker follow many prompts at once, and looks at it for half a minute: its memory, its
-// processor and what it writes. -running 2000 makes it a measurement; it takes 10 MB a prompt for the sandboxes.
+// processor and what it writes. -running 2000 -inn makes it a measurement; in sandboxes it takes 10 MB a prompt for them.
 func TestManyRunningPrompts(t *testing.T) {
-	f, ids, wake := openDormitory(t)
+	if !*innOnly {
+		t.Run("in sandboxes", func(t *testing.T) { manyRunningPrompts(t, true) })
+	}
+	t.Run("in an inn", func(t *testing.T) { manyRunningPrompts(t, false) })
+}
+
+func manyRunningPrompts(t *testing.T, inSandboxes bool) {
+	f, ids, wake := openDormitory(t, inSandboxes)
 	worker := f.workers[0]
 	const writes = `SELECT (tup_inserted + tup_updated + tup_deleted)::text FROM pg_stat_database WHERE datname = current_database()`
 	const commits = `SELECT xact_commit::text FROM pg_stat_database WHERE datname = current_database()`
