@@ -92,15 +92,7 @@ func decodeLine(raw []byte) (l job.Line, err error) {
 		l.CustomID = ""
 		o.fail("custom_id", fmt.Sprintf("must be 1 to %d bytes of text without U+0000", maxCustomID))
 	}
-	l.Spec = job.Spec{
-		Input:        o.text("input"),
-		Model:        o.text("model"),
-		OutputFormat: job.Format(o.text("outputFormat")),
-		Timeout:      seconds(o.whole("timeoutSeconds")),
-		Priority:     job.Priority(o.text("priority")),
-		Metadata:     o.texts("metadata"),
-	}
-	o.options(&l.Spec)
+	l.Spec = o.spec()
 	for _, name := range []string{"sandboxId", "conversationId", "continue"} {
 		if o.take(name) != nil && !o.bad[name] {
 			o.fail(name, "is not available in a batch: its jobs do not depend on each other")

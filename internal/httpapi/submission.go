@@ -37,16 +37,8 @@ func decodeSubmission(raw []byte, own string) (submission, error) {
 		return submission{}, err
 	}
 	userID := o.userID(own)
-	spec := job.Spec{
-		SandboxID:    o.text("sandboxId"),
-		Input:        o.text("input"),
-		Model:        o.text("model"),
-		OutputFormat: job.Format(o.text("outputFormat")),
-		Timeout:      seconds(o.whole("timeoutSeconds")),
-		Priority:     job.Priority(o.text("priority")),
-		Metadata:     o.texts("metadata"),
-	}
-	o.options(&spec)
+	spec := o.spec()
+	spec.SandboxID = o.text("sandboxId")
 	o.notEmpty("sandboxId", spec.SandboxID, "must not be empty; leave it out to have one chosen")
 	o.check(spec.Validate(), "input") // before defaults: a given "" or 0 is a fault too
 	if err := o.done(); err != nil {
@@ -57,6 +49,20 @@ func decodeSubmission(raw []byte, own string) (submission, error) {
 	}
 	body, err := o.canonical()
 	return submission{userID, spec.WithDefaults(), body}, err
+}
+
+// spec takes what a prompt has, alone or as a line of a batch.
+func (o *object) spec() job.Spec {
+	spec := job.Spec{
+		Input:        o.text("input"),
+		Model:        o.text("model"),
+		OutputFormat: job.Format(o.text("outputFormat")),
+		Timeout:      seconds(o.whole("timeoutSeconds")),
+		Priority:     job.Priority(o.text("priority")),
+		Metadata:     o.texts("metadata"),
+	}
+	o.options(&spec)
+	return spec
 }
 
 // decodeUser reads a body that only says who asks. own is the user that it may leave out, "" for none.
