@@ -81,6 +81,7 @@ var rooms = []room{
 		{"internal/queue/monitor", "opens it"},
 		{"internal/queue/redisurl", "one Redis for queue and bus"},
 		{"internal/relay", "opens it"},
+		{"internal/snapshots", "mirrors the current snapshot"},
 		{"internal/store", "opens it"},
 		{"internal/telemetry", "opens it"},
 		{"internal/worker", "opens it"},
@@ -113,6 +114,10 @@ var rooms = []room{
 		{"internal/store", "the shapes of what it writes"},
 		{"internal/telemetry", "says once that turns fail"},
 		{"internal/turn", "one of its kind at a time, in a fleet"},
+	}},
+	{"internal/snapshots", "the snapshots of a deployment: build, list, prune", []arrow{
+		{"internal/daytona", "the platform that has them"},
+		{"snapshot", "what this program's own are built from"},
 	}},
 	{"internal/pool", "sandboxes: acquire, create, delete", []arrow{
 		{"internal/daytona", "the platform that has them"},

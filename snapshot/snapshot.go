@@ -39,6 +39,11 @@ func NPM() map[string][]byte {
 // Name is the name of the snapshot that this definition makes. It follows from the content alone: the same
 // definition has the same name everywhere, and any change in it gives another.
 func Name() string {
+	return "sandpiper-snapshot-" + strings.ReplaceAll(ClaudeVersion, ".", "-") + "-" + Hash()[:12]
+}
+
+// Hash is the SHA-256, in hexadecimal, of everything that goes into an image: any change in it gives another.
+func Hash() string {
 	h := sha256.New()
 	part := func(b []byte) { _, _ = fmt.Fprintf(h, "%d:%s", len(b), b) } // a hash never fails to write
 	part([]byte(Dockerfile))
@@ -48,5 +53,5 @@ func Name() string {
 		part([]byte(e.Mode.String()))
 		part(e.Content)
 	}
-	return "sandpiper-snapshot-" + strings.ReplaceAll(ClaudeVersion, ".", "-") + "-" + hex.EncodeToString(h.Sum(nil))[:12]
+	return hex.EncodeToString(h.Sum(nil))
 }

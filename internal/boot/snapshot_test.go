@@ -8,6 +8,7 @@ import (
 
 	"sandpiper/internal/config"
 	"sandpiper/internal/localdaytona"
+	"sandpiper/internal/snapshots"
 	"sandpiper/internal/store"
 	"sandpiper/snapshot"
 )
@@ -50,14 +51,57 @@ func TestTheCurrentSnapshot(t *testing.T) {
 			if kept, err := s.Snapshot(t.Context()); err != nil || h.snapshot != tc.want || kept != tc.kept {
 				t.Errorf("sandboxes are made from %q, SQL has %q, %v; want %q and %q", h.snapshot, kept, err, tc.want, tc.kept)
 			}
-			var mirror cached
-			if err := h.cache().read(&mirror); err != nil || !tc.local && mirror.Name != tc.kept {
+			mirror, err := snapshots.ReadCache(h.cfg.Data)
+			if err != nil || !tc.local && mirror.Name != tc.kept {
 				t.Errorf("the cache file has %+v, %v; want %q", mirror, err, tc.kept)
 			}
 			if tc.cached == tc.kept && tc.kept != "" && (mirror.ID != "ae79" || mirror.DockerHash != "new") {
 				t.Errorf("the cache file of the current one was written anew: %+v", mirror)
 			}
 		})
+	}
+}
+
+// TestTheEmbeddedDaytonaHasACurrentOneToo, unless it has lost it.
+func TestTheEmbeddedDaytonaHasACurrentOneToo(t *testing.T) {
+	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	local, err := localdaytona.New(localdaytona.Options{Dir: t.TempDir(), Key: "k", Snapshot: "mine", Isolation: "none", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &House{log: slog.New(slog.DiscardHandler), cfg: config.Config{Data: t.TempDir()}, local: local}
+	for current, want := range map[string]string{"mine": "mine", "lost": snapshot.Name()} {
+		if err := s.SetLocalSnapshot(t.Context(), current); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.chooseSnapshot(t.Context(), s); err != nil || h.snapshot != want {
+			t.Errorf("with %q sandboxes are made from %q, %v; want %q", current, h.snapshot, err, want)
+		}
+	}
+}
+
+// TestACacheFileOfAnotherPlatformIsLeftAlone: a build on the local Daytona writes the same file.
+func TestACacheFileOfAnotherPlatformIsLeftAlone(t *testing.T) {
+	for platform, want := range map[string]string{"": "kept", "https://here.example/api": "kept", snapshots.Local: "", "https://there.example/api": ""} {
+		s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "db"), store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &House{log: slog.New(slog.DiscardHandler), cfg: config.Config{Data: t.TempDir()}, platformURL: "https://here.example/api"}
+		err = snapshots.Cached{Name: "kept", Platform: platform}.Write(h.cfg.Data)
+		if err == nil {
+			err = h.chooseSnapshot(t.Context(), s)
+		}
+		if err != nil || h.snapshot != want {
+			t.Errorf("a file about %q: chose %q, %v; want %q", platform, h.snapshot, err, want)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

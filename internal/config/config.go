@@ -29,6 +29,8 @@ const (
 	RoleDaytona Role = "daytona" // the local Daytona alone, for workers to share
 	RoleModel   Role = "model"   // the offline model alone
 	RoleMigrate Role = "migrate" // the schema of a Postgres, which is no process's business but of up
+
+	RoleSnapshot Role = "snapshot" // what an operator does with snapshots: the Daytona and the database of up or of workers
 )
 
 // Config is everything that can be set. The zero value is not useful: use Load.
@@ -54,6 +56,7 @@ type Config struct {
 	ModelAddr     string `env:"SANDPIPER_MODEL_ADDR" doc:"where sandpiper model, or up, serves the offline model; in up loopback only" default:"127.0.0.1:3987; in up a free loopback port, kept in the data directory"`
 
 	Snapshot string `env:"SANDPIPER_SNAPSHOT" doc:"snapshot for new sandboxes" default:"the local Daytona's own; on a platform its default"`
+	Prefix   string `env:"SANDPIPER_SNAPSHOT_PREFIX" envDefault:"sandpiper" doc:"what the names of snapshots begin with that sandpiper snapshot builds and prunes; deployments that share a platform want one each"`
 	Claude   string `env:"SANDPIPER_CLAUDE" doc:"path of a claude binary for local sandboxes, any name and version" default:"the pinned one, from npm, in the data directory"`
 
 	AnthropicKey Secret `env:"ANTHROPIC_API_KEY" doc:"key for the model API; alone it means the real API; unset, with no base URL, the offline model answers; an api forgets it"`

@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 )
 
 // part reports whether a role serves one embedded part by itself. Such a program is started in the same shell as the
 // ones that use it, so it looks at its own variables only: DAYTONA_API_URL names itself there.
-func (r Role) part() bool { return r == RoleDaytona || r == RoleModel || r == RoleMigrate }
+func (r Role) part() bool {
+	return r == RoleDaytona || r == RoleModel || r == RoleMigrate || r == RoleSnapshot
+}
 
 // fillPart sets the fixed addresses at which the parts serve when they are not embedded.
 func (c *Config) fillPart(role Role) {
@@ -38,6 +41,9 @@ func (c Config) validatePart(role Role) []error {
 		}
 		check("DATABASE_URL", validDatabase(c.DatabaseURL.Reveal(), role))
 		return faults
+	case RoleSnapshot:
+		c.validSnapshots(check)
+		return faults
 	}
 	check("SANDPIPER_DAYTONA_ADDR", validDaytonaAddr(c.DaytonaAddr, c.DaytonaKey.Set()))
 	check("SANDPIPER_CLAUDE", validFile(c.Claude))
@@ -45,6 +51,26 @@ func (c Config) validatePart(role Role) []error {
 	check("LOG_FORMAT", oneOf(c.LogFormat, "", "text", "json"))
 	check("LOG_LEVEL", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
 	return faults
+}
+
+func (c Config) validSnapshots(check func(name string, err error)) {
+	check("DATABASE_URL", validDatabase(c.DatabaseURL.Reveal(), RoleUp)) // that of an up may be a file
+	check("DAYTONA_API_URL", validURL(c.DaytonaURL, "http", "https"))
+	if !c.DaytonaKey.Set() && c.DaytonaURL != "" {
+		check("DAYTONA_API_KEY", errors.New("must be set when DAYTONA_API_URL is"))
+	}
+	check("SANDPIPER_SNAPSHOT_PREFIX", validPrefix(c.Prefix))
+	check("SANDPIPER_CLAUDE", validFile(c.Claude))
+	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
+}
+
+var prefixForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func validPrefix(prefix string) error {
+	if !prefixForm.MatchString(prefix) {
+		return errors.New("must be 1 to 64 letters, digits, dots, dashes and underscores, the first a letter or a digit")
+	}
+	return nil
 }
 
 // validDaytonaAddr: a key that somebody has chosen is known where it is needed; one that was made for this machine is not.

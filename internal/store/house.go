@@ -54,12 +54,25 @@ func (s *Store) Snapshot(ctx context.Context) (string, error) { return s.setting
 
 // SetSnapshot changes it.
 func (s *Store) SetSnapshot(ctx context.Context, name string) error {
-	err := s.write(ctx, about("settings"), func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO settings (name, value) VALUES ('snapshot', $1)
-			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name)
+	return wrap(s.set(ctx, "snapshot", name), "set the current snapshot")
+}
+
+// LocalSnapshot is the snapshot that an operator chose for the embedded Daytona, which no platform has; "" for none.
+func (s *Store) LocalSnapshot(ctx context.Context) (string, error) {
+	return s.setting(ctx, "local_snapshot")
+}
+
+// SetLocalSnapshot changes it.
+func (s *Store) SetLocalSnapshot(ctx context.Context, name string) error {
+	return wrap(s.set(ctx, "local_snapshot", name), "set the current local snapshot")
+}
+
+func (s *Store) set(ctx context.Context, name, value string) error {
+	return s.write(ctx, about("settings"), func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `INSERT INTO settings (name, value) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 		return err
 	})
-	return wrap(err, "set the current snapshot")
 }
 
 func (s *Store) setting(ctx context.Context, name string) (value string, err error) {

@@ -133,6 +133,16 @@ func snapshot(t *testing.T, s *store.Store) {
 			t.Errorf("snapshot %q, %v; want %q", got, err, want)
 		}
 	}
+	if got, err := s.LocalSnapshot(t.Context()); err != nil || got != "" {
+		t.Errorf("local snapshot %q, %v; want none: it is another one", got, err)
+	}
+	if err := s.SetLocalSnapshot(t.Context(), "here"); err != nil {
+		t.Fatal(err)
+	}
+	local, err := s.LocalSnapshot(t.Context())
+	if got, again := s.Snapshot(t.Context()); err != nil || again != nil || local != "here" || got != "two" {
+		t.Errorf("local snapshot %q, %v, snapshot %q, %v; want here and two", local, err, got, again)
+	}
 }
 
 func closed(t *testing.T, s *store.Store) {
