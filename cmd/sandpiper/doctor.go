@@ -92,7 +92,9 @@ it, through one that is brought up for them. Where no platform and no model are 
 // examine runs a list of checks and shows it, as lines or as JSON.
 func examine(ctx context.Context, asJSON bool, o checkup.Options, list func(context.Context, checkup.Options) []checkup.Line) error {
 	screen, done := cli.NewScreen(os.Stdout), func() {}
-	o.Environ = os.Environ()
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
 	if !asJSON {
 		o.Begin = func(name string) { done = screen.Await(name) }
 		o.Show = func(l checkup.Line) {

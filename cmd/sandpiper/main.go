@@ -39,6 +39,7 @@ func root() *cobra.Command {
   sandpiper run "a prompt"   runs one prompt through it, and prints the answer
   sandpiper batch submit F   runs a file of prompts, a line of JSON for each; batch results has the answers
   sandpiper jobs             lists what ran; sandpiper job ID shows one of them
+  sandpiper snapshot build   builds what sandboxes are made from; snapshot list shows what there is
   sandpiper doctor           looks whether what is configured works, and says what to do
   sandpiper daytona          serves local sandboxes by itself, for several workers; sandpiper model the offline model
   sandpiper migrate up       brings the schema of a Postgres up to date, before api and worker start
@@ -48,7 +49,7 @@ What can be set, is set by environment variables: docs/config.md lists them.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	cmd.AddCommand(upCommand(), stopCommand(), runCommand(), batchCommand(), jobsCommand(), jobCommand(), cancelCommand(), retryCommand(), lanesCommand(),
-		keyCommand(),
+		keyCommand(), snapshotCommand(),
 		healthCommand(), doctorCommand(), checkCommand(), daytonaCommand(), modelCommand(),
 		migrateCommand(), installCommand(), versionCommand())
 	return cmd

@@ -180,6 +180,9 @@ func safe(text string) string {
 	}, text)
 }
 
+// OneLine is text of somebody else's, as it may be shown on a line.
+func OneLine(text string) string { return oneLine(text) }
+
 // oneLine is safe text on a line of its own.
 func oneLine(text string) string {
 	return strings.NewReplacer("\n", " ", "\t", " ").Replace(safe(strings.TrimRight(text, "\n")))

@@ -16,7 +16,7 @@ func API(ctx context.Context, o Options) []Line {
 		return []check{
 			{"sandbox from snapshot", 3 * time.Minute, true, t.makeSandbox},
 			{"messages over the WebSocket", answering, true, t.messages},
-			{"CLI version", time.Second, false, t.line("claude --version OK", "the snapshot has no claude command: build one from the folder snapshot/")},
+			{"CLI version", time.Second, false, t.line("claude --version OK", "the snapshot has no claude command: `sandpiper snapshot build` makes one that has")},
 			{"ANTHROPIC_API_KEY present", time.Second, false, t.line("ANTHROPIC_API_KEY: present", "set ANTHROPIC_API_KEY where `sandpiper up` runs")},
 			{"correct answer", time.Second, false, t.answered},
 			{"the same Idempotency-Key is the same job", answering, false, t.again},
@@ -31,7 +31,7 @@ func E2E(ctx context.Context, o Options) []Line {
 		return []check{
 			{"accepted, run and streamed", most, true, t.whole},
 			{"sandbox from snapshot", time.Second, false, t.pooled},
-			{"CLI version", time.Second, false, t.line("claude --version OK", "the snapshot has no claude command: build one from the folder snapshot/")},
+			{"CLI version", time.Second, false, t.line("claude --version OK", "the snapshot has no claude command: `sandpiper snapshot build` makes one that has")},
 			{"ANTHROPIC_API_KEY present", time.Second, false, t.line("ANTHROPIC_API_KEY: present", "set ANTHROPIC_API_KEY where `sandpiper up` runs")},
 			{"correct answer", time.Second, false, t.answered},
 		}

@@ -74,7 +74,7 @@ func (v *visit) workspace(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if found := strings.TrimSpace(out.Stdout); out.ExitCode != 0 || found != "6" {
-		return "", remedy(fmt.Errorf("%s lacks what the guide's layout has: %s", want, short(out.Stderr)), "build the snapshot from the folder snapshot/")
+		return "", remedy(fmt.Errorf("%s lacks what the guide's layout has: %s", want, short(out.Stderr)), "use a snapshot that has it: `sandpiper snapshot build` makes one")
 	}
 	return want + " is as the guide has it", nil
 }

@@ -121,11 +121,11 @@ func (v *visit) known(ctx context.Context) (string, error) {
 	s, err := v.place.platform.Snapshot(ctx, v.place.snapshot)
 	switch {
 	case errors.Is(err, daytona.ErrNotFound):
-		return "", remedy(fmt.Errorf("the platform knows no snapshot %q", v.place.snapshot), "build it from the folder snapshot/, or set SANDPIPER_SNAPSHOT to one that is there")
+		return "", remedy(fmt.Errorf("the platform knows no snapshot %q", v.place.snapshot), "build one with `sandpiper snapshot build`, or set SANDPIPER_SNAPSHOT to one that is there: `sandpiper snapshot list --all`")
 	case err != nil:
 		return "", err
 	case s.State != daytona.SnapshotActive:
-		return "", remedy(fmt.Errorf("%s is %s %s", v.place.snapshot, s.State, s.ErrorReason), "activate it on the platform, or wait until it is built")
+		return "", remedy(fmt.Errorf("%s is %s %s", v.place.snapshot, s.State, s.ErrorReason), "activate it with `sandpiper snapshot activate`, or wait until it is built")
 	}
 	return v.place.snapshot, nil
 }
@@ -163,7 +163,7 @@ func (v *visit) version(ctx context.Context) (string, error) {
 	case v.facts.Claude == claude.CheckSlow:
 		return "there, but too slow to say in 4 s: the machine is busy", nil
 	case !v.facts.VersionOK():
-		return "", remedy(errors.New("`claude --version` does not work in the sandbox"), "use a snapshot that holds the command: build one from the folder snapshot/")
+		return "", remedy(errors.New("`claude --version` does not work in the sandbox"), "use a snapshot that holds the command: `sandpiper snapshot build` makes one")
 	case !strings.HasPrefix(v.facts.Version, snapshot.ClaudeVersion+" "):
 		return fmt.Sprintf("%s; the pinned one, which everything was measured on, is %s", v.facts.Version, snapshot.ClaudeVersion), nil
 	}
