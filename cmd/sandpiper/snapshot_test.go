@@ -7,10 +7,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"sandpiper/internal/daytona"
+	"sandpiper/internal/pgtest"
 	"sandpiper/internal/snapshots"
 	"sandpiper/internal/store"
 )
@@ -168,6 +171,51 @@ func TestSnapshotsOfADaytonaThatIsServed(t *testing.T) {
 	all, err := p.platform(t).Snapshots(t.Context(), "mine-snapshot-")
 	if err != nil || len(all) != 1 || all[0].Name != strings.TrimSpace(out) {
 		t.Errorf("it has %+v, %v; want %q", all, err, out)
+	}
+	if code, said := p.stopped(t); code != 0 {
+		t.Errorf("the daytona ended with %d: %s", code, said)
+	}
+}
+
+// TestSnapshotsOfAFleet: the deployment is in Postgres, the platform is elsewhere, and what is in use there stays.
+func TestSnapshotsOfAFleet(t *testing.T) {
+	p := startPart(t, filepath.Join(t.TempDir(), "daytona"), []string{"SANDPIPER_DAYTONA_ADDR=127.0.0.1:0"}, "daytona")
+	vars := []string{
+		"DATABASE_URL=" + pgtest.URL(t), "DAYTONA_API_URL=" + p.exported(t, "DAYTONA_API_URL"), "DAYTONA_API_KEY=" + p.exported(t, "DAYTONA_API_KEY"),
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	do := func(want int, args ...string) (out, all string) {
+		t.Helper()
+		code, out, said := outcome(t, command(t, data, vars, args...))
+		if code != want {
+			t.Fatalf("%v: exit code %d, want %d\n%s%s", args, code, want, out, said)
+		}
+		return strings.TrimSpace(out), out + said
+	}
+	if _, all := do(1, "snapshot", "prune"); !strings.Contains(all, "nothing was deleted") || !strings.Contains(all, "sandpiper migrate up") {
+		t.Errorf("with a database that has no schema: %s", all)
+	}
+	do(0, "migrate", "up")
+	first, _ := do(0, "snapshot", "build")
+	second, _ := do(0, "snapshot", "build", "--force")
+	third, _ := do(0, "snapshot", "build", "--force")
+	do(0, "snapshot", "use", first)
+
+	platform := p.platform(t)
+	box, err := platform.Create(t.Context(), daytona.Create{Name: "somebodys", Snapshot: second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(0, "snapshot", "prune", "--keep", "0")
+	var left []string
+	for _, s := range must(platform.Snapshots(t.Context(), "sandpiper-snapshot-20"))(t) {
+		left = append(left, s.Name)
+	}
+	if slices.Sort(left); !slices.Equal(left, []string{first, second}) {
+		t.Errorf("of %s, %s and %s there are left %v: want the current one, and that of a sandbox", first, second, third, left)
+	}
+	if err := platform.Delete(t.Context(), box.ID); err != nil {
+		t.Error(err)
 	}
 	if code, said := p.stopped(t); code != 0 {
 		t.Errorf("the daytona ended with %d: %s", code, said)
