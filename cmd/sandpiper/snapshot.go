@@ -239,8 +239,9 @@ func useSnapshotCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "use NAME",
 		Short: "Make new sandboxes from a snapshot from now on",
-		Long: `Make a snapshot the current one of the deployment: new sandboxes are made from it. Workers take it when they start;
-SANDPIPER_SNAPSHOT, where it is set for a worker, makes that one current instead. Sandboxes that are there stay as they are.`,
+		Long: `Make a snapshot the current one of the deployment: new sandboxes are made from it. Workers see that within
+some ten seconds, an up when it starts. A worker that is started with SANDPIPER_SNAPSHOT makes that one current, and stays with
+it. Sandboxes that are there stay as they are.`,
 		Example: `  sandpiper snapshot use sandpiper-snapshot-2026-11-28T12-00-00-000Z`,
 		Args:    cobra.ExactArgs(1),
 	}
@@ -259,7 +260,7 @@ SANDPIPER_SNAPSHOT, where it is set for a worker, makes that one current instead
 		if y.cfg.Snapshot != "" && y.cfg.Snapshot != s.Name {
 			y.screen.Line("SANDPIPER_SNAPSHOT names %s here: a worker that is started with it makes that one current again", cli.OneLine(y.cfg.Snapshot))
 		}
-		return y.said(s, s.Name+" is the current one; workers make new sandboxes from it when they have been started again")
+		return y.said(s, s.Name+" is the current one: new sandboxes are made from it")
 	})
 }
 

@@ -21,8 +21,8 @@ func pruneSnapshotsCommand() *cobra.Command {
 that SANDPIPER_SNAPSHOT names, those of which there are sandboxes in the deployment's database or on the platform, those that are
 being built, and the newest ones. Snapshots without our prefix and a time in their names are not looked at.
 
-It must be able to ask the database who uses what; where it cannot, it deletes nothing. A worker that was started before
-the current snapshot was changed still makes sandboxes from the one before: keep at least 2 until all of them are new.`,
+It must be able to ask the database who uses what; where it cannot, it deletes nothing. For some ten seconds after the
+current snapshot was changed, workers still make sandboxes from the one before.`,
 		Example: `  sandpiper snapshot prune --dry-run
   sandpiper snapshot prune --keep 1`,
 		Args: cobra.NoArgs,

@@ -69,6 +69,7 @@ type House struct {
 	pool         *pool.Pool
 	keeper       *pool.Keeper
 	warden       *pool.Warden
+	follower     *pool.Follower // nil where the configuration names the snapshot, or the embedded Daytona has its own
 	forgetter    *dispatch.Forgetter
 	worker       *worker.Worker
 	sweeper      *dispatch.Sweeper

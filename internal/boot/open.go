@@ -156,6 +156,9 @@ func (h *House) openWorker(context.Context) error {
 	h.batcher = dispatch.NewBatcher(h.store, dispatch.BatcherOptions{Holder: h.name, Log: h.log})
 	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: h.name, News: h.listen(), Log: h.log})
 	h.pruner = dispatch.NewPruner(h.store, dispatch.PrunerOptions{Keep: days(h.cfg.KeepEvents), Holder: h.name, Log: h.log})
+	if h.local == nil && h.cfg.Snapshot == "" {
+		h.follower = pool.NewFollower(h.pool, h.store, pool.FollowerOptions{Log: h.log})
+	}
 	h.warden = pool.NewWarden(h.pool, h.store, pool.WardenOptions{Holder: h.name, Log: h.log})
 	h.forgetter = dispatch.NewForgetter(h.store, dispatch.ForgetterOptions{
 		Keep: time.Duration(h.cfg.KeyHours) * time.Hour, Holder: h.name, Log: h.log,

@@ -26,7 +26,7 @@ type rows interface {
 
 // Options describe the sandboxes of a deployment.
 type Options struct {
-	Snapshot     string            // "" leaves it to the platform
+	Snapshot     string            // until Use says another; "" leaves it to the platform
 	Key          string            // the model API's key, for the environment of each sandbox
 	Env          map[string]string // further environment, without secrets
 	Policy       string            // what the tools may do; part of the fingerprint
@@ -42,8 +42,9 @@ type Pool struct {
 	rows     rows
 	o        Options
 
-	mu   sync.Mutex
-	open map[string]*Box // by our id: what is known of sandboxes that were used lately
+	mu       sync.Mutex
+	snapshot string          // of new sandboxes
+	open     map[string]*Box // by our id: what is known of sandboxes that were used lately
 }
 
 // New returns a pool on a platform.
@@ -55,12 +56,29 @@ func New(platform *daytona.Client, r rows, o Options) *Pool {
 	if o.Created == nil {
 		o.Created = func(bool, time.Duration) {}
 	}
-	return &Pool{platform: platform, rows: r, o: o, open: map[string]*Box{}}
+	return &Pool{platform: platform, rows: r, o: o, snapshot: o.Snapshot, open: map[string]*Box{}}
 }
 
 // Fresh describes the sandbox that a claim may add when there is none to be used again.
 func (p *Pool) Fresh() job.Sandbox {
-	return job.Sandbox{ID: job.NewSandboxID(), Snapshot: p.o.Snapshot, Fingerprint: p.fingerprint(p.o.Snapshot), Pooled: true}
+	s := p.current()
+	return job.Sandbox{ID: job.NewSandboxID(), Snapshot: s, Fingerprint: p.fingerprint(s), Pooled: true}
+}
+
+// Use makes new sandboxes from another snapshot from now on, and says whether it is another. Pooled ones of the one before
+// have another fingerprint, and are not used again.
+func (p *Pool) Use(snapshot string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.snapshot
+	p.snapshot = snapshot
+	return snapshot != before
+}
+
+func (p *Pool) current() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.snapshot
 }
 
 // fingerprint is what a pooled sandbox must have in common with the present configuration to be used again. The
@@ -209,7 +227,7 @@ func (p *Pool) ours(found daytona.Sandbox) error {
 // sandboxes are made of; this worker does.
 func (p *Pool) request(sb job.Sandbox) daytona.Create {
 	if sb.Fingerprint == "" {
-		sb.Snapshot = p.o.Snapshot
+		sb.Snapshot = p.current()
 	}
 	env := map[string]string{"USER_ID": sb.UserID, "ANTHROPIC_API_KEY": p.o.Key}
 	for name, value := range p.o.Env {
