@@ -34,14 +34,14 @@ const part = 8
 // share offers a part of the jobs, in no order, so that workers that look at the same time rarely choose the same.
 func (s *Sweeper) share(ids []string) int {
 	free := s.worker.Room()
-	most := min(len(ids), max(1, (free+part-1)/part))
+	many := min(len(ids), max(1, (free+part-1)/part))
 	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
-	s.more = len(ids) > most && free > most
-	for n, id := range ids[:most] {
+	s.more = len(ids) > many && free > many
+	for n, id := range ids[:many] {
 		if !s.worker.Offer(job.Hint{JobID: id}, true) {
 			s.more = false
 			return n
 		}
 	}
-	return most
+	return many
 }

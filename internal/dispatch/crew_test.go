@@ -94,10 +94,15 @@ func (h *house) flush(t *testing.T) {
 
 func (h *house) submit(t *testing.T, spec job.Spec) string {
 	t.Helper()
+	return h.submitFor(t, "u", spec)
+}
+
+func (h *house) submitFor(t *testing.T, user string, spec job.Spec) string {
+	t.Helper()
 	if spec.Input == "" {
 		spec.Input = "hi"
 	}
-	j, _, err := h.jobs.Submit(t.Context(), auth.User("u"), spec, store.Key{})
+	j, _, err := h.jobs.Submit(t.Context(), auth.User(user), spec, store.Key{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,9 +20,16 @@ type jobs interface {
 	Cancel(ctx context.Context, c auth.Caller, id string) (job.Job, error)
 }
 
-// pusher is what a Dispatcher needs of package queue. Push must end soon whatever Redis does.
+// pusher pushes hints. Push must end soon whatever Redis does.
 type pusher interface {
 	Push(ctx context.Context, h job.Hint) error
+}
+
+// shallows is what a Dispatcher needs of package queue.
+type shallows interface {
+	pusher
+	// Shallow reports whether few hints of p wait. It must end soon too.
+	Shallow(ctx context.Context, p job.Priority) bool
 }
 
 // Options are what a dispatcher may be told.
@@ -34,14 +41,14 @@ type Options struct {
 // Dispatcher takes what callers ask for.
 type Dispatcher struct {
 	jobs  jobs
-	queue pusher
+	queue shallows
 	now   func() time.Time
 	log   *slog.Logger
 	lost  atomic.Int64
 }
 
 // New makes a dispatcher.
-func New(s jobs, q pusher, o Options) *Dispatcher {
+func New(s jobs, q shallows, o Options) *Dispatcher {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -65,14 +72,16 @@ func (d *Dispatcher) Submit(ctx context.Context, c auth.Caller, spec job.Spec, k
 	return j, replayed, nil
 }
 
-// submit commits j under an id of its own and sends its hint, unless the same was submitted before.
+// submit commits j under an id of its own, unless the same was submitted before. It sends its hint at once only where few
+// wait and it is the user's turn in any case; others get theirs from the sweeper, in their turn.
 func (d *Dispatcher) submit(ctx context.Context, c auth.Caller, j job.Job, k store.Key) (job.Job, bool, error) {
 	j.ID, j.State = job.NewID(d.now()), job.Queued
+	j.Hinted = d.queue.Shallow(context.WithoutCancel(ctx), j.Spec.Priority)
 	j, replayed, err := d.jobs.Submit(ctx, c, j, k)
 	if err != nil {
 		return job.Job{}, false, err
 	}
-	if !replayed {
+	if !replayed && j.Hinted {
 		d.hint(ctx, j)
 	}
 	return j, replayed, nil

@@ -39,6 +39,36 @@ func TestSubmitAgainWithTheSameKeyPushesNothing(t *testing.T) {
 	}
 }
 
+func TestSubmitPushesNothingWhereManyHintsWait(t *testing.T) {
+	s, q := &table{}, &wire{deep: true}
+	_, _, err := dispatch.New(s, q, dispatch.Options{Log: quiet}).Submit(t.Context(), auth.User("u"), job.Spec{Input: "hi"}, store.Key{})
+	if err != nil || len(q.pushed) != 0 || s.submitted[0].Hinted {
+		t.Errorf("submitted %+v, pushed %v, %v", s.submitted, q.pushed, err)
+	}
+}
+
+// refusing is a store that says that it is not the job's turn.
+type refusing struct{ *table }
+
+func (r refusing) Submit(ctx context.Context, c auth.Caller, j job.Job, k store.Key) (job.Job, bool, error) {
+	offered := j.Hinted
+	j.Hinted = false
+	kept, replayed, err := r.table.Submit(ctx, c, j, k)
+	if !offered {
+		err = errors.New("no hint was offered")
+	}
+	return kept, replayed, err
+}
+
+func TestSubmitPushesNothingWhenItIsNotTheUsersTurn(t *testing.T) {
+	q := &wire{}
+	_, _, err := dispatch.New(refusing{&table{}}, q, dispatch.Options{Log: quiet}).
+		Submit(t.Context(), auth.User("u"), job.Spec{Input: "hi"}, store.Key{})
+	if err != nil || len(q.pushed) != 0 {
+		t.Errorf("pushed %v, %v", q.pushed, err)
+	}
+}
+
 func TestSubmitSucceedsWhenTheHintIsLost(t *testing.T) {
 	s, q := &table{}, &wire{err: errAway}
 	d := dispatch.New(s, q, dispatch.Options{Log: quiet})
@@ -59,7 +89,8 @@ func TestSubmitPushesNothingThatIsNotCommitted(t *testing.T) {
 // gone is a queue that tells whether a push was given up with its caller.
 type gone struct{ err error }
 
-func (g *gone) Push(ctx context.Context, _ job.Hint) error { g.err = ctx.Err(); return g.err }
+func (g *gone) Push(ctx context.Context, _ job.Hint) error       { g.err = ctx.Err(); return g.err }
+func (g *gone) Shallow(ctx context.Context, _ job.Priority) bool { return ctx.Err() == nil }
 
 func TestTheHintGoesOutAlsoWhenTheCallerHasGoneAway(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())

@@ -40,9 +40,10 @@ type table struct {
 	others    bool // another process holds the turn
 	slow      func()
 
-	asked []string
-	age   time.Duration
-	limit int
+	asked  []string
+	age    map[job.Priority]time.Duration // at which hints were asked for last
+	limit  map[job.Priority]int
+	rounds map[job.Priority]store.Round // the last of each
 }
 
 func (s *table) Submit(_ context.Context, _ auth.Caller, j job.Job, _ store.Key) (job.Job, bool, error) {
@@ -63,18 +64,39 @@ func (s *table) Cancel(_ context.Context, _ auth.Caller, id string) (job.Job, er
 	return job.Job{ID: id}, s.err
 }
 
-func (s *table) Overdue(_ context.Context, age time.Duration, limit int) ([]job.Hint, error) {
-	s.asked = append(s.asked, "overdue")
-	if age > 24*time.Hour {
-		return s.unhinted, s.err
+func (s *table) Renew(_ context.Context, p job.Priority, age time.Duration, limit int) ([]job.Hint, error) {
+	s.asked = append(s.asked, "renew")
+	if s.age == nil {
+		s.age, s.limit = map[job.Priority]time.Duration{}, map[job.Priority]int{}
 	}
-	s.age, s.limit = age, limit
-	return s.hints, s.err
+	s.age[p], s.limit[p] = age, limit
+	return s.of(s.hints, store.Round{Priority: p, Limit: limit}).Hints, s.err
 }
 
-func (s *table) Due(context.Context, int) ([]job.Hint, error) {
+func (s *table) Give(_ context.Context, r store.Round) (store.Picked, error) {
+	s.asked = append(s.asked, "give")
+	if s.rounds == nil {
+		s.rounds = map[job.Priority]store.Round{}
+	}
+	s.rounds[r.Priority] = r
+	return s.of(s.unhinted, r), s.err
+}
+
+func (s *table) Due(_ context.Context, r store.Round) (store.Picked, error) {
 	s.asked = append(s.asked, "due")
-	return s.due, s.err
+	return s.of(s.due, r), s.err
+}
+
+// of are the first of these that a round may have. Each is of a user of its own, who has the job's name.
+func (s *table) of(all []job.Hint, r store.Round) store.Picked {
+	p := store.Picked{Next: r.After}
+	for _, h := range all {
+		if h.Priority == r.Priority && len(p.Hints) < r.Limit {
+			p.Next = store.User{ID: h.JobID}
+			p.Hints, p.Users = append(p.Hints, h), append(p.Users, p.Next)
+		}
+	}
+	return p
 }
 
 func (s *table) Lapsed(context.Context, int) ([]string, error) {
@@ -99,7 +121,8 @@ func (s *table) HoldTurn(context.Context, string, string, time.Duration) (bool, 
 // wire stands for the queue.
 type wire struct {
 	err    error
-	depth  int
+	depths map[job.Priority]int
+	deep   bool // it is not shallow
 	mu     sync.Mutex
 	pushed []job.Hint
 }
@@ -113,7 +136,9 @@ func (q *wire) Push(_ context.Context, h job.Hint) error {
 	return q.err
 }
 
-func (q *wire) Depth(context.Context) (int, error) { return q.depth, q.err }
+func (q *wire) Depths(context.Context) (map[job.Priority]int, error) { return q.depths, q.err }
+
+func (q *wire) Shallow(context.Context, job.Priority) bool { return !q.deep }
 
 // hands stands for a worker with free places.
 type hands struct {

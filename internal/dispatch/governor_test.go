@@ -41,7 +41,7 @@ func TestTheGovernorOpensWhatIsClosed(t *testing.T) {
 	if n, err := mine.Turn(t.Context()); n != 1 || err != nil {
 		t.Errorf("%d jobs became due, %v; want the one that tries", n, err)
 	}
-	if due, err := s.Due(t.Context(), 10); len(due) != 1 || err != nil {
+	if due, err := storetest.Due(t.Context(), s, 10); len(due) != 1 || err != nil {
 		t.Errorf("due %v, %v", due, err)
 	}
 }

@@ -36,7 +36,7 @@ func TestARetryIsANewJobOfTheSame(t *testing.T) {
 		t.Fatalf("Retry: replayed %v, %v", replayed, err)
 	}
 	want := job.Job{
-		ID: j.ID, Tenant: "acme", UserID: "ann", State: job.Queued, RetryOf: "job_old", ConversationID: "talk-1", Spec: s.old.Spec,
+		ID: j.ID, Tenant: "acme", UserID: "ann", State: job.Queued, RetryOf: "job_old", ConversationID: "talk-1", Spec: s.old.Spec, Hinted: true,
 	}
 	if j.ID == "job_old" || !reflect.DeepEqual(j, want) {
 		t.Errorf("retried as %+v\nwant %+v", j, want)

@@ -7,7 +7,7 @@ import (
 	"sandpiper/internal/telemetry"
 )
 
-// soon is the shortest time between two turns, however many jobs end.
+// soon is the shortest time between the beginnings of two turns, however many jobs end.
 const soon = 50 * time.Millisecond
 
 // Run turns until ctx ends. A turn that fails is logged here, and not again while those after it fail too; the next one
@@ -17,6 +17,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	defer tick.Stop()
 	var fault telemetry.Spell
 	for {
+		s.turned = time.Now()
 		if n, err := s.Turn(ctx); ctx.Err() == nil {
 			switch fault.Note(err) {
 			case telemetry.Broken:
@@ -48,7 +49,7 @@ func (s *Sweeper) rest(ctx context.Context, tick <-chan time.Time) {
 			if n.Released {
 				return
 			}
-			if !n.Ended || !s.mine && !s.away {
+			if !n.Ended && !n.Wanted || !s.mine && !s.away {
 				continue // nothing for this process to move
 			}
 			s.gather(ctx)
@@ -57,9 +58,10 @@ func (s *Sweeper) rest(ctx context.Context, tick <-chan time.Time) {
 	}
 }
 
-// gather lets more jobs end, or others choose theirs: one turn serves all that came meanwhile.
+// gather lets more jobs end or come, or others choose theirs: one turn serves all that came meanwhile. When the last turn
+// was a while ago it waits for nobody.
 func (s *Sweeper) gather(ctx context.Context) {
-	t := time.NewTimer(soon)
+	t := time.NewTimer(soon - time.Since(s.turned))
 	defer t.Stop()
 	for {
 		select {

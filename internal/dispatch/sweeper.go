@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"sandpiper/internal/job"
+	"sandpiper/internal/store"
 )
 
 // overdue is what a Sweeper needs of package store.
 type overdue interface {
-	// Overdue lists jobs that have no hint, and those whose hint is older than age.
-	Overdue(ctx context.Context, age time.Duration, limit int) ([]job.Hint, error)
-	Due(ctx context.Context, limit int) ([]job.Hint, error)
+	Give(ctx context.Context, r store.Round) (store.Picked, error)                               // first hints
+	Renew(ctx context.Context, p job.Priority, age time.Duration, limit int) ([]job.Hint, error) // in place of hints older than age
+	Due(ctx context.Context, r store.Round) (store.Picked, error)
 	Lapsed(ctx context.Context, limit int) ([]string, error)   // running jobs that nobody holds any more
 	Released(ctx context.Context, limit int) ([]string, error) // those of them that were given back
 	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
@@ -24,7 +25,7 @@ type overdue interface {
 // hints is what a Sweeper needs of package queue. Both must end soon whatever Redis does.
 type hints interface {
 	pusher
-	Depth(ctx context.Context) (int, error) // hints that wait; an error means that Redis is away
+	Depths(ctx context.Context) (map[job.Priority]int, error) // hints that wait; an error means that Redis is away
 }
 
 // taker is a worker that may have a place. Offer returns at once; false means that there is none. Room is how many
@@ -41,7 +42,8 @@ type SweeperOptions struct {
 	Lease       time.Duration // how long a worker's lease lasts; 0 means 5 s
 	TrustLeases bool          // the leases in the database are true at the start: nobody else can hold one
 	// Wake brings news (bus.Listen). When a worker has given back its jobs the next turn comes at once; when a job has ended,
-	// another may wait for its sandbox or its slot, and it comes soon. nil means that it comes at its time.
+	// another may wait for its sandbox or its slot, and when one was submitted it may want a hint, and it comes soon. nil means
+	// that it comes at its time.
 	Wake   <-chan job.News
 	Holder string           // who turns, for the turn that the whole fleet takes once; "" means a new word
 	Now    func() time.Time // nil means time.Now
@@ -57,7 +59,11 @@ type Sweeper struct {
 	contact contact
 	mine    bool // this process held the fleet's turn when it was last asked
 	away    bool // Redis did not answer in the last turn
-	more    bool // the last turn left jobs to others for which this worker has places
+	more    bool // the last turn left jobs to others for which this worker has places, or gave out as many hints as it might
+
+	supplies map[job.Priority]*supply
+	looked   time.Time // when lost hints were looked for
+	turned   time.Time // when the last turn began, for those that come soon
 }
 
 // NewSweeper makes a sweeper for one worker process.
@@ -70,11 +76,16 @@ func NewSweeper(s overdue, q hints, w taker, o SweeperOptions) *Sweeper {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Sweeper{jobs: s, queue: q, worker: w, o: o, contact: contact{need: o.Lease, trusted: o.TrustLeases}}
+	supplies := map[job.Priority]*supply{}
+	for _, p := range job.Priorities {
+		supplies[p] = &supply{}
+	}
+	return &Sweeper{jobs: s, queue: q, worker: w, o: o, supplies: supplies, contact: contact{need: o.Lease, trusted: o.TrustLeases}}
 }
 
 // Turn looks once, and returns how many jobs were pushed again or taken by the worker.
 func (s *Sweeper) Turn(ctx context.Context) (int, error) {
+	s.more = false
 	s.contact.touch(s.o.Now())
 	taken, errLapsed := s.takeOver(ctx)
 	moved, errMoved := s.move(ctx)
@@ -83,7 +94,7 @@ func (s *Sweeper) Turn(ctx context.Context) (int, error) {
 
 // move brings queued jobs on: by a new hint, or by hand while Redis is away.
 func (s *Sweeper) move(ctx context.Context) (int, error) {
-	depth, err := s.queue.Depth(ctx)
+	depths, err := s.queue.Depths(ctx)
 	if ctx.Err() != nil {
 		return 0, nil
 	}
@@ -91,19 +102,26 @@ func (s *Sweeper) move(ctx context.Context) (int, error) {
 	if s.away = err != nil; s.away {
 		return s.offer(ctx)
 	}
-	return s.push(ctx, depth, returned)
+	return s.push(ctx, depths, returned)
 }
 
-// offer gives due jobs to the worker of this process, without Redis. Other processes do the same; the claim decides.
-func (s *Sweeper) offer(ctx context.Context) (int, error) {
-	due, err := s.jobs.Due(ctx, s.o.Batch)
-	if err != nil {
-		return 0, fmt.Errorf("look for due jobs: %w", err)
-	}
-	for n, h := range due {
-		if !s.worker.Offer(h, false) {
-			return n, nil
+// offer gives due jobs to the worker of this process, without Redis, the most urgent first and a user's after another's.
+// Other processes do the same; the claim decides.
+func (s *Sweeper) offer(ctx context.Context) (moved int, err error) {
+	for _, p := range job.Priorities {
+		level := s.supplies[p]
+		due, err := s.jobs.Due(ctx, store.Round{Priority: p, After: level.after, Limit: s.o.Batch})
+		if err != nil {
+			return moved, fmt.Errorf("look for due jobs: %w", err)
 		}
+		for n, h := range due.Hints {
+			if !s.worker.Offer(h, false) {
+				return moved, nil
+			}
+			moved++
+			level.after = due.Users[n]
+		}
+		level.after = due.Next
 	}
-	return len(due), nil
+	return moved, nil
 }

@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"sandpiper/internal/dispatch"
 	"sandpiper/internal/job"
+	"sandpiper/internal/store"
 )
 
 const lease = 5 * time.Second
@@ -45,38 +47,85 @@ func (x sweeper) turn(t *testing.T) int {
 	return n
 }
 
-func TestOverdueHintsArePushedAgain(t *testing.T) {
+func TestLostHintsArePushedAgain(t *testing.T) {
 	x := newSweeper(nil)
-	x.s.hints = []job.Hint{{JobID: "a", DispatchSeq: 1, Priority: job.Bulk}, {JobID: "b", DispatchSeq: 4, Priority: job.Default}}
+	x.s.hints = []job.Hint{{JobID: "b", DispatchSeq: 4, Priority: job.Default}, {JobID: "a", DispatchSeq: 1, Priority: job.Bulk}}
 	if n := x.turn(t); n != 2 || !slices.Equal(x.q.pushed, x.s.hints) {
 		t.Errorf("moved %d, pushed %v, want both hints", n, x.q.pushed)
 	}
 	wantTaken(t, x.w)
 }
 
-func TestAJobWithoutAHintGetsOneHoweverDeepTheQueueIs(t *testing.T) {
+func TestFewHintsWaitHoweverManyJobsDo(t *testing.T) {
 	x := newSweeper(nil)
-	x.q.depth = 100_000
-	x.s.unhinted = []job.Hint{{JobID: "a", DispatchSeq: 2, Priority: job.Default}}
-	if x.turn(t); !slices.Equal(x.q.pushed, x.s.unhinted) {
-		t.Errorf("pushed %v, want the job that had none", x.q.pushed)
+	for i := range 1000 {
+		x.s.unhinted = append(x.s.unhinted, job.Hint{JobID: fmt.Sprint(i), Priority: job.Bulk})
+	}
+	x.turn(t)
+	if len(x.q.pushed) != 8 {
+		t.Errorf("pushed %d at first, want 8", len(x.q.pushed))
+	}
+	x.q.depths = map[job.Priority]int{job.Bulk: 8}
+	for range 3 {
+		x.turn(t)
+	}
+	if len(x.q.pushed) != 8 {
+		t.Errorf("pushed %d, and nobody takes any", len(x.q.pushed))
+	}
+	x.q.depths[job.Bulk] = 100_000
+	x.s.unhinted = append(x.s.unhinted, job.Hint{JobID: "urgent", Priority: job.Interactive})
+	x.turn(t)
+	if last := x.q.pushed[len(x.q.pushed)-1]; len(x.q.pushed) != 9 || last.JobID != "urgent" {
+		t.Errorf("pushed %d, the last is %+v; want one more, the urgent one", len(x.q.pushed), last)
 	}
 }
 
-func TestTheMoreHintsWaitTheFewerArePushedAgain(t *testing.T) {
+func TestAsManyHintsWaitAsAreTakenInTwoTurns(t *testing.T) {
+	x := newSweeper(nil)
+	for i := range 1000 {
+		x.s.unhinted = append(x.s.unhinted, job.Hint{JobID: fmt.Sprint(i), Priority: job.Bulk})
+	}
+	var pushed []int
+	for _, left := range []int{0, 0, 0, 0, 0, 0, 64, 64, 100, 100, 100, 0} {
+		before := len(x.q.pushed)
+		x.q.depths = map[job.Priority]int{job.Bulk: left}
+		x.turn(t)
+		pushed = append(pushed, left+len(x.q.pushed)-before)
+	}
+	// twice as many as are taken, up to 128, which a steady 64 a turn keeps; then none are taken, and at last all
+	want := []int{8, 16, 32, 64, 128, 128, 128, 128, 100, 100, 100, 128}
+	if !slices.Equal(pushed, want) {
+		t.Errorf("after each turn %v waited, want %v", pushed, want)
+	}
+}
+
+func TestTheNextRoundGoesOnBehindTheLastUser(t *testing.T) {
+	x := newSweeper(nil)
+	x.s.unhinted = []job.Hint{{JobID: "ann", Priority: job.Bulk}, {JobID: "bob", Priority: job.Bulk}}
+	x.turn(t)
+	x.turn(t)
+	if got := x.s.rounds[job.Bulk].After; got != (store.User{ID: "bob"}) {
+		t.Errorf("the round goes on behind %+v, want bob", got)
+	}
+	if got := x.s.rounds[job.Default].After; got != (store.User{}) {
+		t.Errorf("another priority's goes on behind %+v, want nobody", got)
+	}
+}
+
+func TestTheMoreHintsWaitTheLaterTheyCountAsLost(t *testing.T) {
 	for name, tc := range map[string]struct {
 		depth, limit int
 		age          time.Duration
 	}{
-		"none waits: unclaimed jobs have lost theirs":      {0, 200, 2 * time.Second},
-		"some wait: the job's is probably among them":      {10, 54, 10 * time.Second},
-		"many wait: nobody can say, and no more is needed": {1000, 4, time.Minute},
+		"none waits: unclaimed jobs have lost theirs":    {0, 8, 2 * time.Second},
+		"some wait: the job's is probably among them":    {3, 5, 10 * time.Second},
+		"there is no room: one more would be in the way": {8, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newSweeper(nil)
-			x.q.depth = tc.depth
-			if x.turn(t); x.s.age != tc.age || x.s.limit != tc.limit {
-				t.Errorf("asked for %d older than %v, want %d older than %v", x.s.limit, x.s.age, tc.limit, tc.age)
+			x.q.depths = map[job.Priority]int{job.Bulk: tc.depth}
+			if x.turn(t); x.s.age[job.Bulk] != tc.age || x.s.limit[job.Bulk] != tc.limit {
+				t.Errorf("asked for %d older than %v, want %d older than %v", x.s.limit[job.Bulk], x.s.age[job.Bulk], tc.limit, tc.age)
 			}
 		})
 	}
@@ -84,25 +133,26 @@ func TestTheMoreHintsWaitTheFewerArePushedAgain(t *testing.T) {
 
 func TestWhenRedisReturnsHintsCountAsLostHoweverManyWait(t *testing.T) {
 	x := newSweeper(nil)
-	x.q.depth, x.q.err = 1000, errAway
+	x.q.depths, x.q.err = map[job.Priority]int{job.Bulk: 1000}, errAway
 	x.turn(t)
 	x.q.err = nil
-	if x.turn(t); x.s.age != 0 || x.s.limit != 200 {
-		t.Errorf("asked for %d older than %v, want 200 of any age", x.s.limit, x.s.age)
+	if x.turn(t); x.s.age[job.Bulk] != 0 || x.s.limit[job.Bulk] != 128 {
+		t.Errorf("asked for %d older than %v, want 128 of any age", x.s.limit[job.Bulk], x.s.age[job.Bulk])
 	}
-	if x.turn(t); x.s.age != time.Minute || x.s.limit != 4 {
-		t.Errorf("then for %d older than %v, want 4 older than a minute", x.s.limit, x.s.age)
+	x.s.limit = map[job.Priority]int{}
+	if x.turn(t); x.s.limit[job.Bulk] != 0 {
+		t.Errorf("then for %d more, want none while so many wait", x.s.limit[job.Bulk])
 	}
 }
 
 func TestOnlyTheHolderOfTheTurnPushesAgain(t *testing.T) {
 	x := newSweeper(nil)
 	x.s.others = true
-	if x.turn(t); slices.Contains(x.s.asked, "overdue") {
+	if x.turn(t); slices.Contains(x.s.asked, "give") {
 		t.Error("pushed without the turn")
 	}
 	x.s.others = false
-	if x.turn(t); !slices.Contains(x.s.asked, "overdue") {
+	if x.turn(t); !slices.Contains(x.s.asked, "give") {
 		t.Error("did not take the turn that became free")
 	}
 }
@@ -110,7 +160,7 @@ func TestOnlyTheHolderOfTheTurnPushesAgain(t *testing.T) {
 func TestWhileRedisIsAwayDueJobsAreOfferedToTheWorker(t *testing.T) {
 	x := newSweeper(nil)
 	x.s.others = true // of every process: each has its own slots
-	x.s.due = []job.Hint{{JobID: "a"}, {JobID: "b"}, {JobID: "c"}}
+	x.s.due = []job.Hint{{JobID: "a", Priority: job.Bulk}, {JobID: "b", Priority: job.Bulk}, {JobID: "c", Priority: job.Bulk}}
 	x.turn(t)
 	wantTaken(t, x.w)
 	x.q.err, x.w.free = errAway, 2
@@ -210,8 +260,8 @@ func TestRunTurnsUntilItsContextEnds(t *testing.T) {
 		if err := x.Run(ctx); err != nil || time.Since(begun) != 10*time.Second {
 			t.Errorf("Run: %v after %v", err, time.Since(begun))
 		}
-		if n := len(x.s.asked); n < 60 || n > 63 { // the turn, new hints and old ones
-			t.Errorf("asked %d times in 10 s, want 3 times in each of 20 turns", n)
+		if n := len(x.s.asked); n < 140 || n > 147 { // the turn, new hints and old ones of each priority
+			t.Errorf("asked %d times in 10 s, want 7 times in each of 20 turns", n)
 		}
 	})
 }
@@ -224,6 +274,7 @@ func TestTheNextTurnComesSoonWhenAJobHasEnded(t *testing.T) {
 	}{
 		"this process pushes for all":  {job.News{JobID: "a", Ended: true}, func(sweeper) {}, 2},
 		"redis is away":                {job.News{JobID: "a", Ended: true}, func(x sweeper) { x.q.err = errAway }, 2},
+		"a job waits for a hint":       {job.News{JobID: "a", Wanted: true}, func(sweeper) {}, 2},
 		"another process pushes":       {job.News{JobID: "a", Ended: true}, func(x sweeper) { x.s.others = true }, 1},
 		"a worker gives its jobs back": {job.News{Released: true}, func(x sweeper) { x.s.others = true }, 6},
 		"something else has happened":  {job.News{JobID: "a", Seq: 4}, func(sweeper) {}, 1},

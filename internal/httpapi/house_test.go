@@ -45,7 +45,8 @@ type house struct {
 // lost is a queue that loses every hint: the API must not depend on it.
 type lost struct{}
 
-func (lost) Push(context.Context, job.Hint) error { return errors.New("away") }
+func (lost) Push(context.Context, job.Hint) error       { return errors.New("away") }
+func (lost) Shallow(context.Context, job.Priority) bool { return true }
 
 // newHouse opens a house; change adapts its server before it starts.
 func newHouse(t testing.TB, change ...func(*httpapi.Deps, *httpapi.Options)) *house {

@@ -26,6 +26,10 @@ type Job struct {
 	RetryOf         string
 	ConversationID  string // the conversation that it begins or goes on with; the store makes one for a job without
 
+	// Hinted is about a submission only. Its submitter says with it that it would push the first hint of the job itself; the
+	// store answers whether it is to do so.
+	Hinted bool
+
 	RunAfter  time.Time
 	CreatedAt time.Time
 	StartedAt time.Time // first claim; zero before
@@ -206,6 +210,7 @@ type News struct {
 	Sandbox  string `json:"x,omitempty"` // a sandbox changed, or waits to be made
 	Position int64  `json:"p,omitempty"` // stream position of the newest event
 	Released bool   `json:"r,omitempty"` // a worker has given back the jobs that it held: others take them up
+	Wanted   bool   `json:"w,omitempty"` // jobs are due that no hint was given out for yet
 }
 
 // Hint says that a job is due. It is never the truth: a claim decides.

@@ -55,3 +55,6 @@ const (
 
 // Priorities lists every priority, most urgent first.
 var Priorities = []Priority{Interactive, Default, Bulk}
+
+// Rank is 0 for the most urgent priority, and more for others; -1 for one that is none.
+func (p Priority) Rank() int { return slices.Index(Priorities, p) }

@@ -29,12 +29,13 @@ type Options struct {
 // Queue pushes hints to Redis and takes them from there.
 type Queue struct {
 	redis  *redis.UniversalOptions
-	quick  redis.UniversalClient // of Push, Alive and Depth
+	quick  redis.UniversalClient // of Push, Alive and Depths
 	client *asynq.Client
 	check  time.Duration
 	alone  bool
 	pushes pushes
-	away   atomic.Bool // says a Lookout: hints are dropped at once, until Redis has answered a question of Depth
+	levels levels
+	away   atomic.Bool // says a Lookout: hints are dropped at once, until Redis has answered a question of Depths
 	log    *slog.Logger
 }
 
@@ -57,7 +58,7 @@ func Open(url string, o Options) (*Queue, error) {
 	}, nil
 }
 
-// Close ends the connections of Push, Alive and Depth. Consume has its own and ends with its context.
+// Close ends the connections of Push, Alive and Depths. Consume has its own and ends with its context.
 func (q *Queue) Close() error { return q.quick.Close() }
 
 // kind is the type of every task; people see it in asynq's web page.
@@ -78,6 +79,7 @@ func (q *Queue) Push(ctx context.Context, h job.Hint) error {
 	if q.away.Load() {
 		return fmt.Errorf("push a hint of %s: %w", h.JobID, errAway)
 	}
+	q.levels.pushed(h.Priority)
 	_, err := q.client.EnqueueContext(ctx, asynq.NewTask(kind, []byte(h.JobID)),
 		asynq.TaskID(h.JobID+":"+strconv.FormatInt(h.DispatchSeq, 10)),
 		asynq.Queue(string(h.Priority)), asynq.Timeout(ceiling), asynq.MaxRetry(maxRetry))
@@ -94,13 +96,22 @@ func (q *Queue) Alive(ctx context.Context) bool {
 	return q.quick.Ping(ctx).Err() == nil
 }
 
-// Depth counts the hints that wait in Redis, of all priorities, within redisurl.Patience. An error means that Redis is
+// Depth counts the hints that wait in Redis, of all priorities, as Depths does.
+func (q *Queue) Depth(ctx context.Context) (n int, err error) {
+	all, err := q.Depths(ctx)
+	for _, each := range all {
+		n += each
+	}
+	return n, err
+}
+
+// Depths counts the hints that wait in Redis, by priority, within redisurl.Patience. An error means that Redis is
 // away, or takes no hints since its memory is full or it may only be read. The keys are asynq's own, and public: its
 // exporters and autoscalers read the same.
 //
-// Depth also tells asynq's tools which queues there are. asynq does so once in the life of a process, and a Redis that
+// Depths also tells asynq's tools which queues there are. asynq does so once in the life of a process, and a Redis that
 // was wiped meanwhile would show none.
-func (q *Queue) Depth(ctx context.Context) (int, error) {
+func (q *Queue) Depths(ctx context.Context) (map[job.Priority]int, error) {
 	ctx, stop := context.WithTimeout(ctx, redisurl.Patience)
 	defer stop()
 	counts := make([]*redis.IntCmd, len(job.Priorities))
@@ -112,12 +123,13 @@ func (q *Queue) Depth(ctx context.Context) (int, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("count waiting hints: %w", err)
+		return nil, fmt.Errorf("count waiting hints: %w", err)
 	}
 	q.away.Store(false)
-	var n int64
-	for _, c := range counts {
-		n += c.Val()
+	all := map[job.Priority]int{}
+	for i, name := range job.Priorities {
+		all[name] = int(counts[i].Val())
 	}
-	return int(n), nil
+	q.levels.found(time.Now(), all)
+	return all, nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
@@ -83,7 +82,7 @@ type lineRows struct {
 func lineRowsOf(lines []job.Job) (r lineRows, err error) {
 	for _, j := range lines {
 		spec, err := json.Marshal(j.Spec)
-		priority := slices.Index(job.Priorities, j.Spec.Priority)
+		priority := j.Spec.Priority.Rank()
 		switch {
 		case err != nil:
 			return r, fmt.Errorf("encode spec: %w", err)

@@ -124,7 +124,7 @@ func (t *tx) deleteStaged(ctx context.Context, b chunk) error {
 	return t.worked(ctx, b)
 }
 
-// makeDue makes a chunk of staged jobs due, each with its first event. The sweeper gives out their hints.
+// makeDue makes a chunk of staged jobs due, each with its first event. The sweeper gives out their hints, when it is their turn.
 func (t *tx) makeDue(ctx context.Context, b chunk) error {
 	st, err := t.stepOfEach(ctx, b, staged, job.Event{Type: job.EventState, State: job.Queued})
 	if err != nil || st.jobs == 0 {
@@ -132,6 +132,7 @@ func (t *tx) makeDue(ctx context.Context, b chunk) error {
 	}
 	_, err = t.exec(ctx, `UPDATE jobs SET last_seq = 1, last_position = $4, run_after = {now}, waiting_for = '' WHERE`+staged,
 		b.id, b.after, b.to, st.last)
+	t.tell().Wanted = true
 	return wrap(err, "make jobs due")
 }
 

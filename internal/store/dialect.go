@@ -18,6 +18,7 @@ import (
 //	{pairs}$1{/}     rows of a text and a number, from a JSON array of such pairs
 //	{old keys}{/old keys}  which keys those are that a select in between finds
 //	{settled}        whether nothing can be committed below the position of an event any more
+//	{by name}        the table is looked into by this index: its planner would choose another
 //	{beside}x {is} y whether they are equal, asked of the rows that something else finds: no index is used for it
 //	{place}          its position, or the last settled one before it
 type dialect struct {
@@ -44,6 +45,8 @@ var sqliteWords = newDialect(
 	"{empty}", "x''",
 	"{pairs}", "SELECT value ->> 0, value ->> 1 FROM json_each(",
 	"{/}", ")",
+	"{by jobs_wanted}", "INDEXED BY jobs_wanted",
+	"{by jobs_hinted}", "INDEXED BY jobs_hinted",
 	"{beside}", "+",
 	"{is}", "=",
 	"{old keys}", "(tenant, user_id, key) IN (SELECT tenant, user_id, key ",
@@ -65,6 +68,8 @@ var postgresWords = newDialect(
 	"{/}", "::json) AS pair",
 	"{old keys}", "ctid = ANY (ARRAY(SELECT ctid ", // by their names it would go through the table: it expects a tenth of it
 	"{/old keys}", "))",
+	"{by jobs_wanted}", "",
+	"{by jobs_hinted}", "",
 	"{beside}", "",
 	"{is}", "IS NOT DISTINCT FROM", // the planner knows as of = how many rows have it, which it does not of an expression
 )

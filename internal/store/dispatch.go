@@ -13,69 +13,58 @@ import (
 const claimable = ` (s.id IS NULL OR s.state IN ('cleanup', 'gone')
 	OR (s.busy_job = '' AND (s.state = 'ready' OR s.create_until <= {now})))` + inTurn
 
-// due finds queued jobs of one priority, by the order in which they became due.
-const due = `SELECT j.id, j.dispatch_seq FROM jobs j LEFT JOIN sandboxes s ON s.id = j.sandbox_id
-	WHERE j.state = 'queued' AND j.priority = $1 AND j.run_after <= {now} AND` + claimable + `
-	ORDER BY j.run_after, j.number LIMIT $2`
+// hinted finds queued jobs of one priority whose last hint is old. They are due: a hint is only given out then. They are
+// few, since hints are, and come in no order: one that is given a new hint is not old any more.
+const hinted = `SELECT j.id, j.dispatch_seq FROM jobs j {by jobs_hinted} LEFT JOIN sandboxes s ON s.id = j.sandbox_id
+	WHERE j.state = 'queued' AND j.priority = $1 AND j.pushed_at > 0 AND j.pushed_at <= {now} - $3 AND j.run_after <= {now} AND` + claimable + `
+	LIMIT $2`
 
-// unhinted finds queued jobs of one priority that are due and for which no hint was ever given out, or the last one
-// was taken back.
-const unhinted = `SELECT j.id, j.dispatch_seq FROM jobs j LEFT JOIN sandboxes s ON s.id = j.sandbox_id
-	WHERE j.state = 'queued' AND j.priority = $1 AND j.pushed_at = 0 AND j.run_after <= {now} AND` + claimable + `
-	ORDER BY j.run_after, j.number LIMIT $2`
-
-// stale finds queued jobs of one priority whose last hint is old. They are due: a hint is only given out then.
-const stale = `SELECT j.id, j.dispatch_seq FROM jobs j LEFT JOIN sandboxes s ON s.id = j.sandbox_id
-	WHERE j.state = 'queued' AND j.priority = $1 AND j.pushed_at > 0 AND j.pushed_at <= {now} - $3 AND` + claimable + `
-	ORDER BY j.pushed_at LIMIT $2`
-
-// Due lists queued jobs that could be claimed now, the most urgent first and among equals the one that waits longest.
-func (s *Store) Due(ctx context.Context, limit int) ([]job.Hint, error) {
-	hints, err := s.hints(ctx, limit, func(priority, left int) ([]job.Hint, error) {
-		return s.find(ctx, due, priority, left)
-	})
-	return hints, wrap(err, "list due jobs")
-}
-
-// Overdue gives out a new hint for queued jobs that could be claimed now and whose last hint is older than age, or
-// was taken back because something changed. Lost hints are thus given out again; a claim decides, so too many do no harm.
-func (s *Store) Overdue(ctx context.Context, age time.Duration, limit int) ([]job.Hint, error) {
-	hints, err := s.hints(ctx, limit, func(priority, left int) ([]job.Hint, error) {
-		first, err := s.find(ctx, unhinted, priority, left)
-		if err != nil || len(first) == left {
-			return first, err
-		}
-		more, err := s.find(ctx, stale, priority, left-len(first), age.Milliseconds())
-		return append(first, more...), err
-	})
-	if err == nil && len(hints) > 0 { // the usual answer, none, costs no write
-		hints, err = s.renew(ctx, hints)
+// Due lists queued jobs of one priority that could be claimed now: first those for which a hint was given out, then those
+// that want one, as Give would. It gives out nothing.
+func (s *Store) Due(ctx context.Context, r Round) (Picked, error) {
+	first, err := s.find(ctx, r.Priority, 0, r.Limit)
+	if err != nil {
+		return Picked{}, wrap(err, "list due jobs")
 	}
-	return hints, wrap(err, "list overdue jobs")
-}
-
-// hints asks find for each priority in turn until there are limit.
-func (s *Store) hints(ctx context.Context, limit int, find func(priority, left int) ([]job.Hint, error)) ([]job.Hint, error) {
-	var all []job.Hint
-	for i, priority := range job.Priorities {
-		if len(all) >= limit {
-			break
-		}
-		found, err := find(i, limit-len(all))
+	all := Picked{Hints: first, Next: r.After}
+	for range first { // they are out of the round: it stands where it stood
+		all.Users = append(all.Users, r.After)
+	}
+	if r.Limit -= len(first); r.Limit > 0 {
+		more, err := s.pick(ctx, r)
 		if err != nil {
-			return nil, err
+			return Picked{}, wrap(err, "list due jobs")
 		}
-		for _, h := range found {
-			h.Priority = priority
-			all = append(all, h)
-		}
+		all.Hints, all.Users, all.Next = append(all.Hints, more.Hints...), append(all.Users, more.Users...), more.Next
 	}
-	return all, ctx.Err()
+	return all, nil
 }
 
-func (s *Store) find(ctx context.Context, query string, args ...any) ([]job.Hint, error) {
-	rows, err := s.reads.query(ctx, query, args...)
-	return collect(rows, err, func(row scanner) (h job.Hint, err error) {
+// Give gives out a hint for jobs of one priority that could be claimed now and want one: none was ever given out for them,
+// or the last one was taken back. It goes round the users, one job of each after another, see Round.
+func (s *Store) Give(ctx context.Context, r Round) (Picked, error) {
+	p, err := s.pick(ctx, r)
+	if err == nil && len(p.Hints) > 0 { // the usual answer, none, costs no write
+		p.Hints, err = s.renew(ctx, p.Hints)
+		p.Users = nil // not all of them may be there any more, and nobody asks: what was given out is given out
+	}
+	return p, wrap(err, "give out hints")
+}
+
+// Renew gives out another hint for up to limit queued jobs of one priority that could be claimed now and whose last one is
+// older than age. Lost hints are thus replaced; a claim decides, so too many do no harm.
+func (s *Store) Renew(ctx context.Context, p job.Priority, age time.Duration, limit int) ([]job.Hint, error) {
+	old, err := s.find(ctx, p, age, limit)
+	if err == nil && len(old) > 0 {
+		old, err = s.renew(ctx, old)
+	}
+	return old, wrap(err, "give out hints again")
+}
+
+func (s *Store) find(ctx context.Context, p job.Priority, age time.Duration, limit int) ([]job.Hint, error) {
+	rows, err := s.reads.query(ctx, hinted, p.Rank(), limit, age.Milliseconds())
+	return collect(rows, err, func(row scanner) (job.Hint, error) {
+		h := job.Hint{Priority: p}
 		return h, row.Scan(&h.JobID, &h.DispatchSeq)
 	})
 }

@@ -27,15 +27,14 @@ func plan(t *testing.T, s *Store, query string, args []any) string {
 func TestHotQueriesUseAnIndex(t *testing.T) {
 	s := open(t)
 	for name, tc := range map[string]struct{ query, index string }{
-		"due":          {due, "jobs_due"},
-		"never pushed": {unhinted, "jobs_overdue"},
-		"stale":        {stale, "jobs_overdue"},
-		"prunable":     {prunable, "jobs_kept"},
-		"lapsed":       {lapsed, "leases_lapse"},
-		"beat":         {`UPDATE leases SET expires_at = 0 WHERE (job_id, attempt) IN (VALUES ($1, $2), ($3, $4))`, "PRIMARY KEY"},
-		"counts":       {`SELECT state, COUNT(*) FROM jobs GROUP BY state`, "jobs_state"},
-		"old keys":     {`SELECT key ` + oldKeys, "idempotency_age"},
-		"waiting":      {nextOfSandbox, "jobs_waiting"},
+		"wanted":   {round, "jobs_wanted"},
+		"hinted":   {hinted, "jobs_hinted"},
+		"prunable": {prunable, "jobs_kept"},
+		"lapsed":   {lapsed, "leases_lapse"},
+		"beat":     {`UPDATE leases SET expires_at = 0 WHERE (job_id, attempt) IN (VALUES ($1, $2), ($3, $4))`, "PRIMARY KEY"},
+		"counts":   {`SELECT state, COUNT(*) FROM jobs GROUP BY state`, "jobs_state"},
+		"old keys": {`SELECT key ` + oldKeys, "idempotency_age"},
+		"waiting":  {nextOfSandbox, "jobs_waiting"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := plan(t, s, tc.query, make([]any, strings.Count(tc.query, "$")))

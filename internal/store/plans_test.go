@@ -270,7 +270,7 @@ func writes(t *testing.T, s *store.Store) {
 	must(t, err)
 	_, err = s.SandboxesToCreate(t.Context(), storetest.Worker, time.Minute, 10)
 	must(t, err)
-	_, err = s.Overdue(t.Context(), 2*time.Second, 100)
+	_, err = storetest.Overdue(t.Context(), s, 2*time.Second, 100)
 	must(t, err)
 	_, err = s.HoldTurn(t.Context(), "sweep", storetest.Worker, time.Millisecond)
 	must(t, err)
@@ -326,7 +326,7 @@ func reads(t *testing.T, url string) func(t *testing.T, s *store.Store) {
 			_, err = s.Events(t.Context(), auth.LocalOperator(), id, 2, 0)
 			must(t, err)
 		}
-		_, err := s.Due(t.Context(), 100)
+		_, err := storetest.Due(t.Context(), s, 100)
 		must(t, err)
 		_, err = s.Lapsed(t.Context(), 100)
 		must(t, err)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
@@ -14,7 +13,11 @@ import (
 
 // Submit keeps a new job, queued, with its first event. j brings its ID, so that a submission whose answer was lost
 // can be sent again: the same key with the same fingerprint, or the same ID, gives the job that is already there,
-// replayed. Its first hint has the DispatchSeq 1 and counts as given out, so the submitter should push it.
+// replayed.
+//
+// With j.Hinted the submitter offers to push the first hint. The job that is returned says whether it is to: with Hinted
+// the hint of the DispatchSeq 1 counts as given out. It is not when the job is not due yet, nor when another one of its user
+// and its priority waits already, for then it is somebody else's turn first: see Round.
 //
 // job.KeyReused: the key came with another fingerprint. job.ErrSandboxNotFound: Spec.SandboxID is not a sandbox of
 // the job's user, or it is gone. job.ErrForbidden: c may not submit for j.UserID.
@@ -65,7 +68,7 @@ func (t *tx) insertJob(ctx context.Context, j job.Job) (job.Job, error) {
 	if err != nil {
 		return j, fmt.Errorf("encode spec: %w", err)
 	}
-	priority := slices.Index(job.Priorities, j.Spec.Priority)
+	priority := j.Spec.Priority.Rank()
 	if priority < 0 || j.ID == "" {
 		return j, errors.New("a job needs an id and a known priority")
 	}
@@ -86,11 +89,11 @@ func (t *tx) insertJob(ctx context.Context, j job.Job) (job.Job, error) {
 	err = t.row(ctx, `INSERT INTO jobs (id, tenant, user_id, state, priority, spec, sandbox_id, sandbox_named,
 		batch_id, custom_id, retry_of, conversation_id, continues, last_seq, last_position, model, created_at, run_after, pushed_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, $14, $15, $16, $17, {now},
-			CASE WHEN $12 > {now} THEN $12 ELSE {now} END, CASE WHEN $12 > {now} THEN 0 ELSE {now} END)
-		ON CONFLICT (id) DO NOTHING RETURNING created_at, run_after`,
+			CASE WHEN $12 > {now} THEN $12 ELSE {now} END, CASE WHEN NOT $18 OR $12 > {now} OR `+othersWait+` THEN 0 ELSE {now} END)
+		ON CONFLICT (id) DO NOTHING RETURNING created_at, run_after, pushed_at > 0`,
 		j.ID, j.Tenant, j.UserID, string(job.Queued), priority, spec, j.SandboxID, j.Spec.SandboxID != "",
-		j.BatchID, j.CustomID, j.RetryOf, toMillis(j.RunAfter), j.ConversationID, j.Spec.Continues(), st.lastSeq(), st.lastPosition(), j.Spec.Model).
-		Scan(&created, &due)
+		j.BatchID, j.CustomID, j.RetryOf, toMillis(j.RunAfter), j.ConversationID, j.Spec.Continues(), st.lastSeq(), st.lastPosition(), j.Spec.Model, j.Hinted).
+		Scan(&created, &due, &j.Hinted)
 	if noRows(err) {
 		return j, errKnown
 	}
@@ -102,8 +105,14 @@ func (t *tx) insertJob(ctx context.Context, j job.Job) (job.Job, error) {
 	}
 	j.State, j.CreatedAt, j.RunAfter, j.LastSeq = job.Queued, fromMillis(created), fromMillis(due), st.lastSeq()
 	st.at(j.CreatedAt)
+	t.tell().Wanted = !j.Hinted && due <= created
 	return j, t.keep(ctx, &h, st)
 }
+
+// othersWait says whether another job of the user ($2, $3) and of the priority ($5) of a new one waits to be claimed.
+const othersWait = ` EXISTS (SELECT 1 FROM jobs x WHERE x.state = 'queued' AND x.pushed_at = 0 AND x.run_after < 253402300799000
+		AND x.priority = $5 AND x.tenant = $2 AND x.user_id = $3 AND x.run_after <= {now})
+	OR EXISTS (SELECT 1 FROM jobs x WHERE x.state = 'queued' AND x.pushed_at > 0 AND x.priority = $5 AND x.tenant = $2 AND x.user_id = $3)`
 
 // usable is job.ErrSandboxNotFound unless the sandbox is the user's and may still be used.
 func (t *tx) usable(ctx context.Context, tenant, userID, id string) error {

@@ -57,7 +57,7 @@ func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		_, _, err := s.Jobs(t.Context(), auth.LocalOperator(), JobFilter{})
-		_, err2 := s.Overdue(t.Context(), 0, 10)
+		_, err2 := s.Due(t.Context(), Round{Limit: 10})
 		_, err3 := s.Lapsed(t.Context(), 10)
 		done <- errors.Join(err, err2, err3, s.Ping(t.Context()))
 	}()

@@ -110,8 +110,8 @@ func batchStaged(t *testing.T, s *store.Store) {
 	if _, err := s.Batch(t.Context(), Ann, b.ID); !errors.Is(err, job.ErrBatchNotFound) {
 		t.Errorf("a batch whose upload is not complete: %v, want ErrBatchNotFound", err)
 	}
-	due, err := s.Due(t.Context(), 10)
-	overdue, err2 := s.Overdue(t.Context(), 0, 10)
+	due, err := Due(t.Context(), s, 10)
+	overdue, err2 := Overdue(t.Context(), s, 0, 10)
 	if err != nil || err2 != nil || len(due)+len(overdue) > 0 {
 		t.Errorf("due %v %v, overdue %v %v; want none", due, err, overdue, err2)
 	}
@@ -132,7 +132,7 @@ func batchDue(t *testing.T, s *store.Store) {
 	if got := tally(t, s, b.ID); got.Accepted != 9 || got.Counts[job.Queued] != 9 || got.Ended() {
 		t.Errorf("the batch is %+v", got)
 	}
-	hints, err := s.Overdue(t.Context(), never, 20)
+	hints, err := Overdue(t.Context(), s, never, 20)
 	if err != nil || len(hints) != 9 || hints[0].Priority != job.Bulk {
 		t.Fatalf("hints %+v, %v; want 9 of bulk", hints, err)
 	}
@@ -267,7 +267,7 @@ func batchCancelled(t *testing.T, s *store.Store) {
 			t.Errorf("a cancelled job is %+v with events %+v", j, events)
 		}
 	}
-	if due, err := s.Due(t.Context(), 10); err != nil || len(due) > 0 {
+	if due, err := Due(t.Context(), s, 10); err != nil || len(due) > 0 {
 		t.Errorf("due %v, %v; want none", due, err)
 	}
 }

@@ -121,7 +121,7 @@ func continuationWaits(t *testing.T, s *store.Store) {
 				t.Fatalf("claimed before its turn: %v", err)
 			}
 		}
-		hints, err := s.Due(t.Context(), 10)
+		hints, err := Due(t.Context(), s, 10)
 		if err != nil || len(hints) != 1 || hints[0].JobID != j.ID {
 			t.Fatalf("due = %+v, %v; want job %d alone", hints, err, i+1)
 		}

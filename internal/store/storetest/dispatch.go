@@ -27,7 +27,7 @@ func dueOrder(t *testing.T, s *store.Store) {
 	bulk1, default1, urgent1 := with(job.Bulk), with(job.Default), with(job.Interactive)
 	bulk2, default2, urgent2 := with(job.Bulk), with(job.Default), with(job.Interactive)
 	want := []string{urgent1, urgent2, default1, default2, bulk1, bulk2}
-	hints, err := s.Due(t.Context(), 10)
+	hints, err := Due(t.Context(), s, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,11 +35,11 @@ func dueOrder(t *testing.T, s *store.Store) {
 	if h := hints[0]; h.Priority != job.Interactive || h.DispatchSeq != 1 || hints[5].Priority != job.Bulk {
 		t.Errorf("hints %+v", hints)
 	}
-	if few, err := s.Due(t.Context(), 3); err != nil || len(few) != 3 {
+	if few, err := Due(t.Context(), s, 3); err != nil || len(few) != 3 {
 		t.Errorf("%d of at most 3 hints, %v", len(few), err)
 	}
 	Claim(t, s, urgent1)
-	overdue, err := s.Overdue(t.Context(), 0, 4)
+	overdue, err := Overdue(t.Context(), s, 0, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func overdueRests(t *testing.T, s *store.Store) {
 	j := Queued(t, s)
 	hints := func(age time.Duration) []job.Hint {
 		t.Helper()
-		got, err := s.Overdue(t.Context(), age, 10)
+		got, err := Overdue(t.Context(), s, age, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func requeuedHint(t *testing.T, s *store.Store) {
 	if err := s.Requeue(t.Context(), c.Attempt, c.Job.LastSeq, store.Requeue{}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.Overdue(t.Context(), time.Hour, 10)
+	got, err := Overdue(t.Context(), s, time.Hour, 10)
 	if err != nil || len(got) != 1 || got[0].DispatchSeq != 2 {
 		t.Errorf("overdue %+v, %v; want the job's second hint", got, err)
 	}

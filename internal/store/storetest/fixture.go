@@ -57,7 +57,7 @@ func Open(t testing.TB, url string) *store.Store {
 func New(change ...func(*job.Job)) job.Job {
 	j := job.Job{
 		ID:     job.NewID(time.Now()),
-		UserID: Ann.UserID,
+		UserID: Ann.UserID, Hinted: true,
 		Spec: job.Spec{Input: "What is the square root of 16?", Metadata: map[string]string{"ticket": "7"}}.
 			WithDefaults(),
 	}
@@ -75,6 +75,7 @@ func Queued(t testing.TB, s *store.Store, change ...func(*job.Job)) job.Job {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kept.Hinted = false // as it is read
 	return kept
 }
 
@@ -227,4 +228,42 @@ func Events(t testing.TB, s *store.Store, id string) (all []job.Event) {
 		all = append(all, events...)
 		after = events[len(events)-1].Seq
 	}
+}
+
+// Due lists up to limit jobs of all priorities that could be claimed, the most urgent first.
+func Due(ctx context.Context, s *store.Store, limit int) (all []job.Hint, err error) {
+	for _, p := range job.Priorities {
+		if limit == len(all) {
+			break
+		}
+		found, err := s.Due(ctx, store.Round{Priority: p, Limit: limit - len(all)})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found.Hints...)
+	}
+	return all, nil
+}
+
+// Overdue gives out hints as a sweeper does: for up to limit jobs of all priorities, those whose last one is older than
+// age, and those that want one.
+func Overdue(ctx context.Context, s *store.Store, age time.Duration, limit int) (all []job.Hint, err error) {
+	for _, p := range job.Priorities {
+		if limit == len(all) {
+			break
+		}
+		again, err := s.Renew(ctx, p, age, limit-len(all))
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, again...); limit == len(all) {
+			break
+		}
+		given, err := s.Give(ctx, store.Round{Priority: p, Limit: limit - len(all)})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, given.Hints...)
+	}
+	return all, nil
 }

@@ -117,8 +117,8 @@ func laneCloses(t *testing.T, s *store.Store) {
 	if e := Events(t, s, j.ID)[1]; e.Type != job.EventState || e.State != job.Queued || e.Reason != "waiting for "+why {
 		t.Errorf("event %+v", e)
 	}
-	due, err := s.Due(t.Context(), 10)
-	overdue, err2 := s.Overdue(t.Context(), -time.Hour, 10)
+	due, err := Due(t.Context(), s, 10)
+	overdue, err2 := Overdue(t.Context(), s, -time.Hour, 10)
 	if len(due)+len(overdue) > 0 || err != nil || err2 != nil {
 		t.Errorf("due %v, overdue %v, %v %v; want neither", due, overdue, err, err2)
 	}
@@ -133,7 +133,7 @@ func otherLanesGoOn(t *testing.T, s *store.Store) {
 	closeLane(t, s, job.Trouble{Code: job.APIOverloaded, Asked: time.Hour})
 	hold(t, s, 3)
 	haiku := Queued(t, s, func(j *job.Job) { j.Spec.Model = "haiku" })
-	if due, err := s.Due(t.Context(), 1); err != nil || len(due) != 1 || due[0].JobID != haiku.ID {
+	if due, err := Due(t.Context(), s, 1); err != nil || len(due) != 1 || due[0].JobID != haiku.ID {
 		t.Errorf("due %v, %v; want %s before those that wait", due, err, haiku.ID)
 	}
 	claim(t, s, inLane(haiku.ID))
@@ -203,7 +203,7 @@ func probeFails(t *testing.T, s *store.Store) {
 		t.Errorf("its last event %+v", all[len(all)-1])
 	}
 	turn(t, s, 1)
-	if due, err := s.Due(t.Context(), 2); err != nil || len(due) != 1 || due[0].JobID != ids[1] {
+	if due, err := Due(t.Context(), s, 2); err != nil || len(due) != 1 || due[0].JobID != ids[1] {
 		t.Errorf("due %v, %v; want %s: another one is tried next", due, err, ids[1])
 	}
 	if l := strike(t, s, old, limited); l.Strikes != 1 || l.State != job.LanePaused {

@@ -111,7 +111,7 @@ var moves = []move{
 	})},
 	{"sandbox gone", onBox(func(w *world, id string) error { return w.s.SandboxGone(w.ctx, id, "random") })},
 	{"sweep", func(w *world, rt *rapid.T) error {
-		_, err := w.s.Overdue(w.ctx, 0, 100)
+		_, err := Overdue(w.ctx, w.s, 0, 100)
 		return err
 	}},
 }

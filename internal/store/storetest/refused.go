@@ -44,7 +44,7 @@ func refusedLast(t *testing.T, s *store.Store) {
 	}
 	for _, want := range append(bulk, first.Job.ID, bulk[0], bulk[1], first.Job.ID) { // each in turn, although one is more urgent
 		turn(t, s, 1)
-		due, err := s.Due(t.Context(), 10)
+		due, err := Due(t.Context(), s, 10)
 		if err != nil || len(due) != 1 || due[0].JobID != want {
 			t.Fatalf("due %v, %v; want %s to try", due, err, want)
 		}
@@ -101,7 +101,7 @@ func heldInBulk(t *testing.T, s *store.Store) {
 			break
 		}
 	}
-	if due, err := s.Due(t.Context(), 1); err != nil || len(due) != 1 || due[0].JobID != other.ID {
+	if due, err := Due(t.Context(), s, 1); err != nil || len(due) != 1 || due[0].JobID != other.ID {
 		t.Errorf("due %v, %v; want %s", due, err, other.ID)
 	}
 	if j := Read(t, s, tomorrow.ID); j.WaitingFor != "" || !j.RunAfter.Equal(tomorrow.RunAfter) {
@@ -111,7 +111,7 @@ func heldInBulk(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	turn(t, s, 1)
-	due, err := s.Due(t.Context(), 10)
+	due, err := Due(t.Context(), s, 10)
 	if err != nil || len(due) != 2 {
 		t.Fatalf("due %v, %v; want one to try the lane, and the other model's", due, err)
 	}

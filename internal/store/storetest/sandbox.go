@@ -47,15 +47,15 @@ func oneJobPerSandbox(t *testing.T, s *store.Store) {
 		t.Errorf("claimed in %+v, want %s", c.Sandbox, b.ID)
 	}
 	notClaimable(t, s, ClaimOf(second.ID))
-	due, err := s.Due(t.Context(), 10)
-	overdue, err2 := s.Overdue(t.Context(), 0, 10)
+	due, err := Due(t.Context(), s, 10)
+	overdue, err2 := Overdue(t.Context(), s, 0, 10)
 	if err != nil || err2 != nil || len(due)+len(overdue) > 0 {
 		t.Errorf("while the sandbox is busy: due %v %v, overdue %v %v; want none", due, err, overdue, err2)
 	}
 	if err := s.Finish(t.Context(), c.Attempt, Answer("4"), c.Job.LastSeq); err != nil {
 		t.Fatal(err)
 	}
-	if overdue, err := s.Overdue(t.Context(), time.Hour, 10); err != nil || len(overdue) != 1 || overdue[0].JobID != second.ID {
+	if overdue, err := Overdue(t.Context(), s, time.Hour, 10); err != nil || len(overdue) != 1 || overdue[0].JobID != second.ID {
 		t.Errorf("when the sandbox is free, overdue: %v, %v; want the next job at once", overdue, err)
 	}
 	if c := Claim(t, s, second.ID); c.Sandbox.ID != b.ID {
@@ -104,7 +104,7 @@ func deletedSandboxEnds(t *testing.T, s *store.Store) {
 			if err := give(b.ID); err != nil {
 				t.Fatal(err)
 			}
-			if due, err := s.Overdue(t.Context(), time.Hour, 10); err != nil || len(due) != 1 {
+			if due, err := Overdue(t.Context(), s, time.Hour, 10); err != nil || len(due) != 1 {
 				t.Errorf("overdue %v, %v; want the job at once, so that it ends", due, err)
 			}
 			notClaimable(t, s, ClaimOf(j.ID))
@@ -196,7 +196,7 @@ func sandboxInTheMaking(t *testing.T, s *store.Store) {
 		t.Fatalf("to create: %v, %v", got, err)
 	}
 	notClaimable(t, s, ClaimOf(j.ID))
-	if due, err := s.Due(t.Context(), 10); err != nil || len(due) > 0 {
+	if due, err := Due(t.Context(), s, 10); err != nil || len(due) > 0 {
 		t.Errorf("due while it is being made: %v, %v", due, err)
 	}
 	Ready(t, s, b.ID)
