@@ -141,7 +141,7 @@ func (h *House) openWorker(context.Context) error {
 	})
 	h.name = "worker_" + job.NewToken()
 	o := worker.Options{
-		Name: h.name, Slots: h.cfg.Concurrency, Lease: lease, Key: h.keyLabel(), BaseURL: h.baseURL(), Offline: h.Offline(), Noop: h.cfg.Noop(),
+		Name: h.name, Slots: h.cfg.Concurrency, PerUser: h.cfg.UserConcurrency, Lease: lease, Key: h.keyLabel(), BaseURL: h.baseURL(), Offline: h.Offline(), Noop: h.cfg.Noop(),
 		Policy:   claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
 		Secrets:  []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal(), h.cfg.JWTSecret.Reveal()},
 		KeepRuns: days(h.cfg.KeepRuns), Retries: h.cfg.Retries, Gather: time.Duration(h.cfg.GatherMillis) * time.Millisecond, News: h.listen(), Metrics: h.metrics, Log: h.log,
@@ -164,7 +164,7 @@ func (h *House) openWorker(context.Context) error {
 		Keep: time.Duration(h.cfg.KeyHours) * time.Hour, Holder: h.name, Log: h.log,
 	})
 	h.sweeper = dispatch.NewSweeper(h.store, h.queue, h.worker, dispatch.SweeperOptions{
-		Lease: lease, TrustLeases: !h.cfg.Postgres(), Holder: h.name, Wake: h.listen(), Log: h.log,
+		Lease: lease, TrustLeases: !h.cfg.Postgres(), Holder: h.name, PerUser: h.cfg.UserConcurrency, Wake: h.listen(), Log: h.log,
 	})
 	return nil
 }

@@ -62,10 +62,11 @@ type Config struct {
 	AnthropicKey Secret `env:"ANTHROPIC_API_KEY" doc:"key for the model API; alone it means the real API; unset, with no base URL, the offline model answers; an api forgets it"`
 	AnthropicURL string `env:"ANTHROPIC_BASE_URL" doc:"base URL of the model API" default:"the real API with a key, else the offline model"`
 
-	Concurrency int    `env:"SANDPIPER_CONCURRENCY" doc:"running jobs per worker. An eighth of them, one at least, is never given to bulk jobs; a worker with one slot gives it to whatever comes" default:"32; in up at most a third of the memory at 256 MB each, at least 2"`
-	Retries     int    `env:"SANDPIPER_CLAUDE_RETRIES" envDefault:"2" doc:"how often the command asks the model API again by itself, 0 to 15, before the job goes back to the queue"`
-	KeyHours    int    `env:"SANDPIPER_IDEMPOTENCY_HOURS" envDefault:"24" doc:"hours for which an Idempotency-Key is kept, 1 to 8760; what comes with it later is a new request"`
-	Isolation   string `env:"SANDPIPER_ISOLATION" envDefault:"auto" doc:"auto: local sandboxes use bubblewrap where it works; none: they never do"`
+	Concurrency     int    `env:"SANDPIPER_CONCURRENCY" doc:"running jobs per worker. An eighth of them, one at least, is never given to bulk jobs; a worker with one slot gives it to whatever comes" default:"32; in up at most a third of the memory at 256 MB each, at least 2"`
+	UserConcurrency int    `env:"SANDPIPER_USER_CONCURRENCY" envDefault:"0" doc:"how many jobs of one user may run at once, all workers together, 0 to 10000; others of that user wait, and waitingFor says so. The same for all workers. 0: as many as there are slots"`
+	Retries         int    `env:"SANDPIPER_CLAUDE_RETRIES" envDefault:"2" doc:"how often the command asks the model API again by itself, 0 to 15, before the job goes back to the queue"`
+	KeyHours        int    `env:"SANDPIPER_IDEMPOTENCY_HOURS" envDefault:"24" doc:"hours for which an Idempotency-Key is kept, 1 to 8760; what comes with it later is a new request"`
+	Isolation       string `env:"SANDPIPER_ISOLATION" envDefault:"auto" doc:"auto: local sandboxes use bubblewrap where it works; none: they never do"`
 
 	GatherMillis int `env:"SANDPIPER_GATHER_MS" envDefault:"250" doc:"how many milliseconds a run's output is gathered before it is shown, 1 to 10000: more makes fewer requests to the platform and fewer commits, and shows progress later. It never holds up the end of a job"`
 
@@ -164,6 +165,7 @@ func (c Config) validate(role Role) []error {
 	check("DATABASE_URL", validDatabase(c.DatabaseURL.Reveal(), role))
 	check("SANDPIPER_CLAUDE", validFile(c.Claude))
 	check("SANDPIPER_CONCURRENCY", within(c.Concurrency, 1, 10_000))
+	check("SANDPIPER_USER_CONCURRENCY", within(c.UserConcurrency, 0, 10_000))
 	check("SANDPIPER_CLAUDE_RETRIES", within(c.Retries, 0, 15))
 	check("SANDPIPER_IDEMPOTENCY_HOURS", within(c.KeyHours, 1, 8760))
 	check("SANDPIPER_KEEP_EVENTS_DAYS", within(c.KeepEvents, 0, 36_500))

@@ -62,7 +62,7 @@ func (h *house) run(t *testing.T) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	h.crew.ctx = ctx
 	sweeper := dispatch.NewSweeper(h.Store, h.queue, h.crew, dispatch.SweeperOptions{
-		Every: 100 * time.Millisecond, TrustLeases: true, Log: quiet,
+		Every: 100 * time.Millisecond, TrustLeases: true, PerUser: h.crew.perUser, Log: quiet,
 	})
 	var roles sync.WaitGroup
 	roles.Go(func() { sweeper.Run(ctx) })
@@ -111,7 +111,9 @@ func (h *house) submitFor(t *testing.T, user string, spec job.Spec) string {
 
 // crew is a worker that claims and finishes, and nothing between.
 type crew struct {
-	s     *store.Store
+	s       *store.Store
+	perUser int // jobs of one user that may run at once; 0: any number
+
 	ctx   context.Context // of what it was offered
 	slots chan struct{}
 	gate  chan struct{} // closed: what was claimed may finish
@@ -147,7 +149,7 @@ func (c *crew) Room() int { return cap(c.slots) - len(c.slots) }
 func (c *crew) work(ctx context.Context, id string, takeOver bool) {
 	defer func() { <-c.slots }()
 	got, err := c.s.Claim(ctx, store.Claim{
-		JobID: id, Worker: "crew", Token: job.NewToken(), Lease: time.Hour, TakeOver: takeOver,
+		JobID: id, Worker: "crew", Token: job.NewToken(), Lease: time.Hour, TakeOver: takeOver, PerUser: c.perUser,
 	})
 	if err != nil {
 		c.note(func() { c.refused++ })

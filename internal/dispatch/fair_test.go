@@ -90,3 +90,41 @@ func TestEqualWorkEndsTogether(t *testing.T) {
 		})
 	}
 }
+
+// TestNoMoreOfAUsersJobsRunThanMay: there are slots enough, and two of one user's jobs run, and two of another's. When one has
+// ended the next of the same user begins.
+func TestNoMoreOfAUsersJobsRunThanMay(t *testing.T) {
+	h := newHouse(t, 8)
+	h.crew.perUser = 2
+	h.batch(t, "ann", 6)
+	h.batch(t, "bob", 2)
+	h.run(t)
+	running := map[string]int{}
+	next := func() {
+		t.Helper()
+		j, err := h.Job(t.Context(), auth.LocalOperator(), <-h.crew.begun)
+		if err != nil {
+			t.Fatal(err)
+		}
+		running[j.UserID]++
+	}
+	for range 4 {
+		next()
+	}
+	if running["ann"] != 2 || running["bob"] != 2 {
+		t.Errorf("%v run, want two of each", running)
+	}
+	for ended := range 4 {
+		h.crew.gate <- struct{}{}
+		if n, err := h.Running(t.Context()); err != nil || n > 4 {
+			t.Errorf("%d jobs run, %v", n, err)
+		}
+		if ended >= 2 { // of four that have ended two at most were bob's
+			next()
+		}
+	}
+	close(h.crew.gate)
+	for running["ann"] < 6 {
+		next()
+	}
+}

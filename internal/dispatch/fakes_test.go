@@ -87,6 +87,13 @@ func (s *table) Due(_ context.Context, r store.Round) (store.Picked, error) {
 	return s.of(s.due, r), s.err
 }
 
+func (s *table) FreeSeats(context.Context, int) (int, error) {
+	s.asked = append(s.asked, "seats")
+	return 0, s.err
+}
+
+func (s *table) ShowSeated(context.Context, int, int) (int, error) { return 0, s.err }
+
 // of are the first of these that a round may have. Each is of a user of its own, who has the job's name.
 func (s *table) of(all []job.Hint, r store.Round) store.Picked {
 	p := store.Picked{Next: r.After}

@@ -59,6 +59,9 @@ func (s *Sweeper) push(ctx context.Context, depths map[job.Priority]int, returne
 	if s.mine = mine; !mine {
 		return 0, nil
 	}
+	if err := s.seats(ctx); err != nil {
+		return 0, err
+	}
 	look := returned || s.o.Now().Sub(s.looked).Abs() >= s.o.Every/2
 	if look {
 		s.looked = s.o.Now()
@@ -94,7 +97,7 @@ func (s *Sweeper) refill(ctx context.Context, p job.Priority, depth int, look, r
 			return pushed, nil
 		}
 	}
-	next, err := s.jobs.Give(ctx, store.Round{Priority: p, After: level.after, Limit: room - pushed})
+	next, err := s.jobs.Give(ctx, store.Round{Priority: p, After: level.after, Limit: room - pushed, PerUser: s.o.PerUser})
 	if err != nil {
 		return pushed, fmt.Errorf("look whose turn it is: %w", err)
 	}

@@ -17,6 +17,8 @@ type overdue interface {
 	Give(ctx context.Context, r store.Round) (store.Picked, error)                               // first hints
 	Renew(ctx context.Context, p job.Priority, age time.Duration, limit int) ([]job.Hint, error) // in place of hints older than age
 	Due(ctx context.Context, r store.Round) (store.Picked, error)
+	FreeSeats(ctx context.Context, limit int) (int, error)
+	ShowSeated(ctx context.Context, perUser, limit int) (int, error)
 	Lapsed(ctx context.Context, limit int) ([]string, error)   // running jobs that nobody holds any more
 	Released(ctx context.Context, limit int) ([]string, error) // those of them that were given back
 	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
@@ -39,6 +41,7 @@ type taker interface {
 type SweeperOptions struct {
 	Every       time.Duration // 0 means 500 ms
 	Batch       int           // jobs of each kind in one turn; 0 means 200
+	PerUser     int           // jobs of one user that may run at once, as the workers have it; 0 means any number
 	Lease       time.Duration // how long a worker's lease lasts; 0 means 5 s
 	TrustLeases bool          // the leases in the database are true at the start: nobody else can hold one
 	// Wake brings news (bus.Listen). When a worker has given back its jobs the next turn comes at once; when a job has ended,
@@ -63,6 +66,7 @@ type Sweeper struct {
 
 	supplies map[job.Priority]*supply
 	looked   time.Time // when lost hints were looked for
+	seated   time.Time // when seats were looked at
 	turned   time.Time // when the last turn began, for those that come soon
 }
 
@@ -110,7 +114,7 @@ func (s *Sweeper) move(ctx context.Context) (int, error) {
 func (s *Sweeper) offer(ctx context.Context) (moved int, err error) {
 	for _, p := range job.Priorities {
 		level := s.supplies[p]
-		due, err := s.jobs.Due(ctx, store.Round{Priority: p, After: level.after, Limit: s.o.Batch})
+		due, err := s.jobs.Due(ctx, store.Round{Priority: p, After: level.after, Limit: s.o.Batch, PerUser: s.o.PerUser})
 		if err != nil {
 			return moved, fmt.Errorf("look for due jobs: %w", err)
 		}

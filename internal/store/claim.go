@@ -10,7 +10,8 @@ import (
 )
 
 // Claim gives a job to a worker: the next attempt, a lease, and a sandbox that is its alone, in one transaction.
-// job.ErrNotClaimable: another worker holds it, it is not due, its sandbox is busy or being made, or it has ended.
+// job.ErrNotClaimable: another worker holds it, it is not due, its sandbox is busy or being made, its user has q.PerUser jobs
+// running, or it has ended.
 //
 // The sandbox is the job's own; else an idle pooled one of the same user with the fingerprint of q.Fresh; else
 // q.Fresh, added as `creating`, for the claimer to make. A job whose own sandbox, named by the caller, is gone ends
@@ -26,9 +27,22 @@ import (
 //
 // Asking again with the same token gives the same answer while that attempt holds the job.
 func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
-	var got Claimed
+	got, err := s.claim(ctx, q)
+	var none unseated
+	if errors.As(err, &none) {
+		if err = s.makeSeats(ctx, none.User, q.PerUser); err == nil {
+			got, err = s.claim(ctx, q)
+		}
+	}
+	if err != nil {
+		return Claimed{}, fmt.Errorf("claim job %s: %w", q.JobID, err)
+	}
+	return got, nil
+}
+
+func (s *Store) claim(ctx context.Context, q Claim) (got Claimed, err error) {
 	var ended bool
-	err := s.write(ctx, about(q.JobID), func(ctx context.Context, t *tx) (err error) {
+	err = s.write(ctx, about(q.JobID), func(ctx context.Context, t *tx) (err error) {
 		got, err = t.claim(ctx, q)
 		if ended = errors.Is(err, errEnded) || errors.Is(err, errHeld); ended {
 			return nil // and committed: the job has ended, or waits
@@ -38,10 +52,7 @@ func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 	if err == nil && ended {
 		err = job.ErrNotClaimable
 	}
-	if err != nil {
-		return Claimed{}, fmt.Errorf("claim job %s: %w", q.JobID, err)
-	}
-	return got, nil
+	return got, err
 }
 
 // errEnded says that the job has ended instead of being claimed.
@@ -78,7 +89,8 @@ func (t *tx) claim(ctx context.Context, q Claim) (Claimed, error) {
 	return t.claimed(ctx, q, j, h, nil)
 }
 
-// enter is the claim of a queued job that is due: its lane is open, or has a place, and its sandbox is free.
+// enter is the claim of a queued job that is due: its lane is open, or has a place, its user has a free seat, and its sandbox
+// is free.
 func (t *tx) enter(ctx context.Context, h *head, q Claim, j job.Job, g gate) error {
 	if !h.due || h.become(job.Running) != nil {
 		return job.ErrNotClaimable
@@ -89,8 +101,11 @@ func (t *tx) enter(ctx context.Context, h *head, q Claim, j job.Job, g gate) err
 	if g.full() {
 		return t.wait(ctx, h, g, j.WaitingFor)
 	}
-	if err := t.takeSandbox(ctx, h, q.Fresh); err != nil {
+	if err := t.sit(ctx, h, q.PerUser); err != nil {
 		return err
+	}
+	if err := t.takeSandbox(ctx, h, q.Fresh); err != nil {
+		return t.stand(ctx, h, err)
 	}
 	return t.pass(ctx, h, g)
 }
@@ -151,12 +166,12 @@ func (t *tx) take(ctx context.Context, h *head, j *job.Job, q Claim, e job.Event
 		return fmt.Errorf("take: %w", err)
 	}
 	h.state, h.attempt = job.Running, h.attempt+1
-	// A takeover finds a lease, and keeps its lane: the run in the sandbox goes on in it.
-	err = t.row(ctx, `INSERT INTO leases (job_id, attempt, worker, token, expires_at, key_id, probe)
-		VALUES ($1, $2, $3, $4, {now} + $5, $6, $7)
+	// A takeover finds a lease, and keeps its lane and its seat: the run in the sandbox goes on in them.
+	err = t.row(ctx, `INSERT INTO leases (job_id, attempt, worker, token, expires_at, key_id, probe, seat)
+		VALUES ($1, $2, $3, $4, {now} + $5, $6, $7, $8)
 		ON CONFLICT (job_id) DO UPDATE SET attempt = excluded.attempt, worker = excluded.worker,
 			token = excluded.token, expires_at = excluded.expires_at RETURNING probe`,
-		h.id, h.attempt, q.Worker, q.Token, q.Lease.Milliseconds(), q.Key, h.probe).Scan(&h.probe)
+		h.id, h.attempt, q.Worker, q.Token, q.Lease.Milliseconds(), q.Key, h.probe, h.seat).Scan(&h.probe)
 	if err != nil {
 		return fmt.Errorf("lease: %w", err)
 	}

@@ -12,8 +12,9 @@ import (
 // it was due stands in due_at, and it wants no hint (pushed_at = 0) before it is due again.
 const heldUntil = 253_402_300_799_000 // the last second of the year 9999
 
-// errHeld says that the job was not claimed: it waits for its lane from now on.
-var errHeld = errors.New("it waits for its lane")
+// errHeld says that the job was not claimed, and that what was changed is to be committed: it waits for its lane, its
+// sandbox or a seat from now on.
+var errHeld = errors.New("it waits")
 
 // gateColumns are what a claim reads of the lane of a job j, beside it: `LEFT JOIN lanes l ON l.key_id = … AND l.model = j.model`.
 const gateColumns = `j.model, COALESCE(l.state, 'open'), COALESCE(l.reason, {empty}), COALESCE(l.allowed, 0), COALESCE(l.taken, 0), COALESCE(l.gen, 0),
@@ -135,15 +136,18 @@ func (t *tx) pass(ctx context.Context, h *head, g gate) error {
 	return err
 }
 
-// dropLease ends the lease of a job, if it has one, and gives its place in the lane to the next.
+// dropLease ends the lease of a job, if it has one, and gives its place in the lane and its seat to the next.
 func (t *tx) dropLease(ctx context.Context, h *head) error {
 	var key string
-	var probe int64
-	err := t.row(ctx, `DELETE FROM leases WHERE job_id = $1 RETURNING key_id, probe`, h.id).Scan(&key, &probe)
-	if noRows(err) || err == nil && probe == 0 {
+	var probe, seat int64
+	err := t.row(ctx, `DELETE FROM leases WHERE job_id = $1 RETURNING key_id, probe, seat`, h.id).Scan(&key, &probe, &seat)
+	if noRows(err) {
 		return nil
 	}
-	if err == nil {
+	if err == nil && seat > 0 {
+		err = t.freeSeat(ctx, h, seat)
+	}
+	if err == nil && probe > 0 {
 		_, err = t.exec(ctx, `UPDATE lanes SET taken = taken - 1
 			WHERE key_id = $1 AND gen = $2 AND taken > 0 AND model = (SELECT model FROM jobs WHERE id = $3)`, key, probe, h.id)
 	}

@@ -31,6 +31,7 @@ type head struct {
 
 	quietSince int64 // when it was claimed; 0: a byte was read since then
 	singled    bool  // see Claimed.Singled
+	seat       int64 // that this claim has taken; 0: none
 }
 
 // head reads a job's head and keeps the row for this transaction.

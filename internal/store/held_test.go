@@ -52,7 +52,7 @@ func TestNoLookMeetsTheJobsOfAClosedLane(t *testing.T) {
 		}
 		waiting = now
 	}
-	if read := rowsRead(t, s, round, 0, "", "", 10); read > 12 { // it finds the user, their job, and that there is no other of each
+	if read := rowsRead(t, s, round, 0, "", "", 10, 0); read > 12 { // it finds the user, their job, and that there is no other of each
 		t.Errorf("%d rows of jobs were read to find one", read)
 	}
 	if read := rowsRead(t, s, hinted, 0, 10, 0); read > 2 {

@@ -18,6 +18,7 @@ type Round struct {
 	Priority job.Priority
 	After    User // whose turn was the last one: it goes on behind them. The zero value begins anywhere
 	Limit    int  // jobs
+	PerUser  int  // how many jobs of one user may run at once; 0 means any number. Who has so many gets no turn
 }
 
 // Picked are jobs of a round, in their turn.
@@ -49,19 +50,24 @@ func earliest(of, more string) string {
 }
 
 // round walks up to $4 users behind the one of $2 and $3, once around, and then as many laps of them as there are jobs wanted.
-// A user who has nothing that could be claimed is there with an empty id, for the next round goes on behind them.
+// A user who has nothing that could be claimed is there with an empty id, for the next round goes on behind them. Nobody gets
+// more turns than they have free seats, of $5.
 var round = `WITH RECURSIVE users (n, tenant, user_id, tenant0, user0) AS (
 	SELECT 1, k.tenant, k.user_id, k.tenant, k.user_id FROM jobs k WHERE k.number = ` + nextUser("$2", "$3") + `
 	UNION ALL
 	SELECT u.n + 1, k.tenant, k.user_id, u.tenant0, u.user0 FROM users u JOIN jobs k ON k.number = ` + nextUser("u.tenant || ''", "u.user_id || ''") + `
 	WHERE u.n < $4 AND (k.tenant <> u.tenant0 OR k.user_id <> u.user0)
-), laps (lap, n, tenant, user_id, run_after, number, id, seq) AS (
-	SELECT 1, u.n, u.tenant, u.user_id, COALESCE(k.run_after, 0), COALESCE(k.number, 0), COALESCE(k.id, ''), COALESCE(k.dispatch_seq, 0)
-	FROM users u LEFT JOIN jobs k ON k.number = ` + earliest("u", "") + `
+), seated (n, tenant, user_id, free) AS (
+	SELECT u.n, u.tenant, u.user_id, CASE WHEN $5 = 0 THEN $4
+		ELSE $5 - (SELECT COUNT(*) FROM seats z WHERE z.user_id = u.user_id AND z.tenant = u.tenant AND z.job_id <> '') END
+	FROM users u
+), laps (lap, n, tenant, user_id, free, run_after, number, id, seq) AS (
+	SELECT 1, u.n, u.tenant, u.user_id, u.free, COALESCE(k.run_after, 0), COALESCE(k.number, 0), COALESCE(k.id, ''), COALESCE(k.dispatch_seq, 0)
+	FROM seated u LEFT JOIN jobs k ON u.free > 0 AND k.number = ` + earliest("u", "") + `
 	UNION ALL
-	SELECT c.lap + 1, c.n, c.tenant, c.user_id, k.run_after, k.number, k.id, k.dispatch_seq
+	SELECT c.lap + 1, c.n, c.tenant, c.user_id, c.free, k.run_after, k.number, k.id, k.dispatch_seq
 	FROM laps c JOIN jobs k ON k.number = ` + earliest("c", ` AND (j.run_after, j.number) > (c.run_after, c.number)`) + `
-	WHERE c.number > 0 AND c.lap * (SELECT COUNT(*) FROM users) < $4
+	WHERE c.number > 0 AND c.lap < c.free AND c.lap * (SELECT COUNT(*) FROM users) < $4
 ) SELECT lap, n, tenant, user_id, id, seq FROM laps`
 
 // lapped is one line of a round.
@@ -72,7 +78,7 @@ type lapped struct {
 }
 
 func (s *Store) pick(ctx context.Context, r Round) (Picked, error) {
-	rows, err := s.reads.query(ctx, round, r.Priority.Rank(), r.After.Tenant, r.After.ID, r.Limit)
+	rows, err := s.reads.query(ctx, round, r.Priority.Rank(), r.After.Tenant, r.After.ID, r.Limit, r.PerUser)
 	all, err := collect(rows, err, func(row scanner) (l lapped, err error) {
 		l.hint.Priority = r.Priority
 		return l, row.Scan(&l.lap, &l.n, &l.user.Tenant, &l.user.ID, &l.hint.JobID, &l.hint.DispatchSeq)

@@ -51,6 +51,7 @@ var (
 type Options struct {
 	Name     string        // who we are on leases; "" makes one
 	Slots    int           // jobs at once; 0 means 32
+	PerUser  int           // jobs of one user at once, in the whole fleet; 0 means any number
 	Lease    time.Duration // how long a claim holds without a beat; 0 means 5 s
 	Beat     time.Duration // 0 means 1 s
 	Grace    time.Duration // between TERM and KILL; 0 means 3 s
@@ -263,7 +264,7 @@ func (w *Worker) work(drain context.Context, o offer) {
 func (w *Worker) claim(ctx context.Context, o offer) (store.Claimed, error) {
 	q := store.Claim{
 		JobID: o.JobID, Worker: w.o.Name, Token: job.NewToken(), Lease: w.o.Lease, TakeOver: o.takeOver,
-		Key: w.o.Key, Fresh: w.fresh(),
+		Key: w.o.Key, PerUser: w.o.PerUser, Fresh: w.fresh(),
 	}
 	c, err := w.rows.Claim(ctx, q)
 	if err != nil && !errors.Is(err, job.ErrNotClaimable) && !errors.Is(err, job.ErrNotFound) && ctx.Err() == nil {
