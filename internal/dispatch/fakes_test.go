@@ -73,6 +73,16 @@ func (s *table) Renew(_ context.Context, p job.Priority, age time.Duration, limi
 	return s.of(s.hints, store.Round{Priority: p, Limit: limit}).Hints, s.err
 }
 
+func (s *table) Wanted(context.Context) (all []job.Priority, err error) {
+	s.asked = append(s.asked, "wanted")
+	for _, p := range job.Priorities {
+		if slices.ContainsFunc(s.unhinted, func(h job.Hint) bool { return h.Priority == p }) {
+			all = append(all, p)
+		}
+	}
+	return all, s.err
+}
+
 func (s *table) Give(_ context.Context, r store.Round) (store.Picked, error) {
 	s.asked = append(s.asked, "give")
 	if s.rounds == nil {

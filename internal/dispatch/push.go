@@ -14,7 +14,7 @@ import (
 // whoever submits next, so it is as little as keeps the slots of the fleet busy from one turn to the next.
 const (
 	least = 8
-	most  = 128
+	most  = 256
 )
 
 // again says when a hint counts as lost, by the number of hints of its priority that wait. When none waits, an unclaimed
@@ -31,19 +31,27 @@ func again(depth int) time.Duration {
 	}
 }
 
-// supply is what the holder of the fleet's turn remembers of one priority.
+// ahead is for how long the hints that wait are to last, at the pace at which they are taken. With 0.3 s a busy machine with
+// short jobs ran out of them while more were given out, and did a quarter less.
+const ahead = 600 * time.Millisecond
+
+// supply is what a sweeper remembers of one priority.
 type supply struct {
 	target int        // hints that are to wait
-	left   int        // hints that waited at the end of the last turn
+	left   int        // hints that waited when it was looked last
+	at     time.Time  // when that was
 	after  store.User // whose turn was the last one
 }
 
-// aim says how many hints are to wait now that depth do: twice what was taken since the last turn, so that half of them
-// are still there when the next one comes. It falls by half at most, for one quiet turn says little.
-func (s *supply) aim(depth int) {
-	taken := s.left - depth
-	s.target = min(max(2*taken, s.target/2, least), most)
+// aim says how many hints are to wait now that depth do. It falls by half at most, for one quiet moment says little.
+func (s *supply) aim(now time.Time, depth int) {
+	taken, passed := max(0, s.left-depth), max(now.Sub(s.at), soon)
+	s.target = min(max(int(int64(taken)*int64(ahead)/int64(passed)), s.target/2, least), most)
+	s.left, s.at = depth, now
 }
+
+// low says whether it is worth a look into SQL: half of what is to wait has gone.
+func (s *supply) low() bool { return s.left <= s.target/2 }
 
 // push sends hints for jobs that want one: first those whose hint nobody followed, then those that have none, a user's
 // after another's, and no more than keep the fleet busy. One process of the fleet does that at a time; two would do no
@@ -52,58 +60,78 @@ func (s *supply) aim(depth int) {
 // When Redis has returned, the hints of the jobs that were submitted meanwhile are lost, however many older ones wait
 // there: once, those may get another.
 func (s *Sweeper) push(ctx context.Context, depths map[job.Priority]int, returned bool) (pushed int, err error) {
-	mine, err := s.jobs.HoldTurn(ctx, "sweeper", s.o.Holder, turn.Lease)
+	now := s.o.Now()
+	look, low := returned || now.Sub(s.looked).Abs() >= s.o.Every/2, false
+	for p, level := range s.supplies {
+		level.aim(now, depths[p])
+		low = low || level.low()
+	}
+	if s.mine && !look && !low {
+		return 0, nil
+	}
+	s.mine, err = s.jobs.HoldTurn(ctx, "sweeper", s.o.Holder, turn.Lease)
 	if err != nil {
 		return 0, fmt.Errorf("take the sweeper's turn: %w", err)
 	}
-	if s.mine = mine; !mine {
+	if !s.mine {
 		return 0, nil
 	}
 	if err := s.seats(ctx); err != nil {
 		return 0, err
 	}
-	look := returned || s.o.Now().Sub(s.looked).Abs() >= s.o.Every/2
 	if look {
-		s.looked = s.o.Now()
-	}
-	for _, p := range job.Priorities {
-		n, err := s.refill(ctx, p, depths[p], look, returned)
-		pushed += n
-		if err != nil {
+		s.looked = now
+		if pushed, err = s.replace(ctx, returned); err != nil {
 			return pushed, err
 		}
+	}
+	more, err := s.refill(ctx)
+	return pushed + more, err
+}
+
+// replace pushes hints in place of those that are lost, as far as there is room for them.
+func (s *Sweeper) replace(ctx context.Context, returned bool) (pushed int, err error) {
+	for _, p := range job.Priorities {
+		level := s.supplies[p]
+		room, age := level.target-level.left, again(level.left)
+		if returned {
+			room, age = most, 0
+		}
+		if room <= 0 {
+			continue
+		}
+		lost, err := s.jobs.Renew(ctx, p, age, room)
+		if err != nil {
+			return pushed, fmt.Errorf("look for lost hints: %w", err)
+		}
+		n := s.pushAll(ctx, lost)
+		level.left, pushed = level.left+n, pushed+n
 	}
 	return pushed, nil
 }
 
-// refill brings the hints of one priority that wait up to what is aimed at. Lost ones are looked for only sometimes.
-func (s *Sweeper) refill(ctx context.Context, p job.Priority, depth int, look, returned bool) (pushed int, err error) {
-	level := s.supplies[p]
-	level.aim(depth)
-	defer func() { level.left = depth + pushed }()
-	room, age := level.target-depth, again(depth)
-	if returned {
-		room, age = most, 0
-	}
-	if room <= 0 {
-		return 0, nil
-	}
-	if look {
-		lost, err := s.jobs.Renew(ctx, p, age, room)
-		if err != nil {
-			return 0, fmt.Errorf("look for lost hints: %w", err)
-		}
-		if pushed = s.pushAll(ctx, lost); pushed < len(lost) || pushed == room {
-			return pushed, nil
-		}
-	}
-	next, err := s.jobs.Give(ctx, store.Round{Priority: p, After: level.after, Limit: room - pushed, PerUser: s.o.PerUser})
+// refill brings the hints that wait up to what is aimed at, where few are left.
+func (s *Sweeper) refill(ctx context.Context) (pushed int, err error) {
+	wanted, err := s.jobs.Wanted(ctx)
 	if err != nil {
-		return pushed, fmt.Errorf("look whose turn it is: %w", err)
+		return 0, fmt.Errorf("look for jobs without a hint: %w", err)
 	}
-	level.after = next.Next
-	s.more = s.more || len(next.Hints) == room-pushed // and perhaps they are taken at once
-	return pushed + s.pushAll(ctx, next.Hints), nil
+	for _, p := range wanted {
+		level := s.supplies[p]
+		room := level.target - level.left
+		if !level.low() || room <= 0 {
+			continue
+		}
+		next, err := s.jobs.Give(ctx, store.Round{Priority: p, After: level.after, Limit: room, PerUser: s.o.PerUser})
+		if err != nil {
+			return pushed, fmt.Errorf("look whose turn it is: %w", err)
+		}
+		level.after = next.Next
+		s.more = s.more || len(next.Hints) == room // and perhaps they are taken at once
+		n := s.pushAll(ctx, next.Hints)
+		level.left, pushed = level.left+n, pushed+n
+	}
+	return pushed, nil
 }
 
 // pushAll stops at the first hint that is lost. Redis went away just now, as the next turn sees; it is no error of this

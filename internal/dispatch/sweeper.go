@@ -14,6 +14,7 @@ import (
 
 // overdue is what a Sweeper needs of package store.
 type overdue interface {
+	Wanted(ctx context.Context) ([]job.Priority, error)                                          // of jobs that have no hint, the most urgent first
 	Give(ctx context.Context, r store.Round) (store.Picked, error)                               // first hints
 	Renew(ctx context.Context, p job.Priority, age time.Duration, limit int) ([]job.Hint, error) // in place of hints older than age
 	Due(ctx context.Context, r store.Round) (store.Picked, error)

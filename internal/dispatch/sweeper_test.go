@@ -80,20 +80,23 @@ func TestFewHintsWaitHoweverManyJobsDo(t *testing.T) {
 	}
 }
 
-func TestAsManyHintsWaitAsAreTakenInTwoTurns(t *testing.T) {
+func TestAsManyHintsWaitAsAreTakenInAShortTime(t *testing.T) {
 	x := newSweeper(nil)
 	for i := range 1000 {
 		x.s.unhinted = append(x.s.unhinted, job.Hint{JobID: fmt.Sprint(i), Priority: job.Bulk})
 	}
 	var pushed []int
-	for _, left := range []int{0, 0, 0, 0, 0, 0, 64, 64, 100, 100, 100, 0} {
+	for _, left := range []int{0, 0, 0, 0, 128, 129, 200, 200, 200, 3} {
 		before := len(x.q.pushed)
 		x.q.depths = map[job.Priority]int{job.Bulk: left}
-		x.turn(t)
+		x.c.pass(100 * time.Millisecond)
+		if _, err := x.Turn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		pushed = append(pushed, left+len(x.q.pushed)-before)
 	}
-	// twice as many as are taken, up to 128, which a steady 64 a turn keeps; then none are taken, and at last all
-	want := []int{8, 16, 32, 64, 128, 128, 128, 128, 100, 100, 100, 128}
+	// six times as many as are taken in 100 ms, up to 256; nothing is done while half of them is left; at last all are taken
+	want := []int{8, 48, 256, 256, 256, 129, 200, 200, 200, 256}
 	if !slices.Equal(pushed, want) {
 		t.Errorf("after each turn %v waited, want %v", pushed, want)
 	}
@@ -136,8 +139,8 @@ func TestWhenRedisReturnsHintsCountAsLostHoweverManyWait(t *testing.T) {
 	x.q.depths, x.q.err = map[job.Priority]int{job.Bulk: 1000}, errAway
 	x.turn(t)
 	x.q.err = nil
-	if x.turn(t); x.s.age[job.Bulk] != 0 || x.s.limit[job.Bulk] != 128 {
-		t.Errorf("asked for %d older than %v, want 128 of any age", x.s.limit[job.Bulk], x.s.age[job.Bulk])
+	if x.turn(t); x.s.age[job.Bulk] != 0 || x.s.limit[job.Bulk] != 256 {
+		t.Errorf("asked for %d older than %v, want 256 of any age", x.s.limit[job.Bulk], x.s.age[job.Bulk])
 	}
 	x.s.limit = map[job.Priority]int{}
 	if x.turn(t); x.s.limit[job.Bulk] != 0 {
@@ -148,11 +151,11 @@ func TestWhenRedisReturnsHintsCountAsLostHoweverManyWait(t *testing.T) {
 func TestOnlyTheHolderOfTheTurnPushesAgain(t *testing.T) {
 	x := newSweeper(nil)
 	x.s.others = true
-	if x.turn(t); slices.Contains(x.s.asked, "give") {
+	if x.turn(t); slices.Contains(x.s.asked, "wanted") {
 		t.Error("pushed without the turn")
 	}
 	x.s.others = false
-	if x.turn(t); !slices.Contains(x.s.asked, "give") {
+	if x.turn(t); !slices.Contains(x.s.asked, "wanted") {
 		t.Error("did not take the turn that became free")
 	}
 }
@@ -260,8 +263,8 @@ func TestRunTurnsUntilItsContextEnds(t *testing.T) {
 		if err := x.Run(ctx); err != nil || time.Since(begun) != 10*time.Second {
 			t.Errorf("Run: %v after %v", err, time.Since(begun))
 		}
-		if n := len(x.s.asked); n < 140 || n > 147 { // the turn, new hints and old ones of each priority
-			t.Errorf("asked %d times in 10 s, want 7 times in each of 20 turns", n)
+		if n := len(x.s.asked); n < 100 || n > 105 { // the turn, new hints, and old ones of each priority
+			t.Errorf("asked %d times in 10 s, want 5 times in each of 20 turns", n)
 		}
 	})
 }

@@ -27,7 +27,8 @@ func plan(t *testing.T, s *Store, query string, args []any) string {
 func TestHotQueriesUseAnIndex(t *testing.T) {
 	s := open(t)
 	for name, tc := range map[string]struct{ query, index string }{
-		"wanted":   {round, "jobs_wanted"},
+		"wanted":   {wanted, "jobs_wanted"},
+		"a round":  {round, "jobs_wanted"},
 		"hinted":   {hinted, "jobs_hinted"},
 		"prunable": {prunable, "jobs_kept"},
 		"lapsed":   {lapsed, "leases_lapse"},

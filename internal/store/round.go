@@ -32,6 +32,22 @@ type Picked struct {
 // what the index jobs_wanted is made for: neither staged lines of a batch nor jobs that wait for a lane are in it.
 const wanting = ` x.state = 'queued' AND x.pushed_at = 0 AND x.run_after < 253402300799000 AND x.priority = $1 `
 
+const wanted = `WITH p (rank) AS (VALUES (0), (1), (2)) SELECT p.rank FROM p WHERE EXISTS (SELECT 1 FROM jobs x {by jobs_wanted}
+	WHERE x.state = 'queued' AND x.pushed_at = 0 AND x.run_after < 253402300799000 AND x.priority = p.rank) ORDER BY p.rank`
+
+// Wanted lists the priorities of which there are jobs that want a hint, the most urgent first. They may be due a little later.
+func (s *Store) Wanted(ctx context.Context) ([]job.Priority, error) {
+	rows, err := s.reads.query(ctx, wanted)
+	all, err := collect(rows, err, func(row scanner) (p job.Priority, err error) {
+		var rank int
+		if err = row.Scan(&rank); err == nil {
+			p = job.Priorities[rank]
+		}
+		return p, err
+	})
+	return all, wrap(err, "look for jobs that want a hint")
+}
+
 // nextUser is the first job of the user who comes after the given one, or at the end of all users that of the first. Users go
 // by their names, so each is one look into the index, however many jobs lie between. Both names are parameters or expressions:
 // SQLite looks for a pair only then.

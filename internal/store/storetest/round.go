@@ -48,16 +48,19 @@ func roundGoesRound(t *testing.T, s *store.Store) {
 	same(t, "hints", got, []string{a[0], b[0], c[0], a[1], b[1], a[2], a[3], a[4]})
 	got, _ = give(t, s, store.User{}, 20)
 	same(t, "hints, when all have one", got, []string(nil))
-	same(t, "another priority's", hintsOf(t, s, job.Interactive), []string(nil))
+	same(t, "priorities of which one is wanted", wantedOf(t, s), []job.Priority(nil))
+	wanting(t, s, "dan", 2)
+	Queued(t, s, func(j *job.Job) { j.UserID, j.Hinted = "dan", false })
+	same(t, "priorities of which one is wanted", wantedOf(t, s), []job.Priority{job.Interactive, job.Bulk})
 }
 
-func hintsOf(t *testing.T, s *store.Store, p job.Priority) []string {
+func wantedOf(t *testing.T, s *store.Store) []job.Priority {
 	t.Helper()
-	got, err := s.Give(t.Context(), store.Round{Priority: p, Limit: 5})
+	got, err := s.Wanted(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ids(got.Hints)
+	return got
 }
 
 func roundGoesOn(t *testing.T, s *store.Store) {
