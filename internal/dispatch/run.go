@@ -36,7 +36,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 // rest returns when the next turn is due.
 func (s *Sweeper) rest(ctx context.Context, tick <-chan time.Time) {
 	if s.more {
-		s.gather(ctx)
+		s.gather(ctx, soon)
 		return
 	}
 	for {
@@ -52,16 +52,16 @@ func (s *Sweeper) rest(ctx context.Context, tick <-chan time.Time) {
 			if !n.Ended && !n.Wanted || !s.mine && !s.away {
 				continue // nothing for this process to move
 			}
-			s.gather(ctx)
+			s.gather(ctx, soon-time.Since(s.turned))
 			return
 		}
 	}
 }
 
-// gather lets more jobs end or come, or others choose theirs: one turn serves all that came meanwhile. When the last turn
-// was a while ago it waits for nobody.
-func (s *Sweeper) gather(ctx context.Context) {
-	t := time.NewTimer(soon - time.Since(s.turned))
+// gather lets more jobs end or come, or others choose theirs: one turn serves all that came meanwhile. With nothing to wait for,
+// since the last turn was a while ago, it waits for nobody.
+func (s *Sweeper) gather(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	for {
 		select {

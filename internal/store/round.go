@@ -33,7 +33,7 @@ type Picked struct {
 const wanting = ` x.state = 'queued' AND x.pushed_at = 0 AND x.run_after < 253402300799000 AND x.priority = $1 `
 
 const wanted = `WITH p (rank) AS (VALUES (0), (1), (2)) SELECT p.rank FROM p WHERE EXISTS (SELECT 1 FROM jobs x {by jobs_wanted}
-	WHERE x.state = 'queued' AND x.pushed_at = 0 AND x.run_after < 253402300799000 AND x.priority = p.rank) ORDER BY p.rank`
+	WHERE x.state = 'queued' AND x.pushed_at = 0 AND x.run_after < 253402300799000 AND x.priority = p.rank)`
 
 // Wanted lists the priorities of which there are jobs that want a hint, the most urgent first. They may be due a little later.
 func (s *Store) Wanted(ctx context.Context) ([]job.Priority, error) {
@@ -45,6 +45,7 @@ func (s *Store) Wanted(ctx context.Context) ([]job.Priority, error) {
 		}
 		return p, err
 	})
+	slices.SortFunc(all, func(a, b job.Priority) int { return cmp.Compare(a.Rank(), b.Rank()) })
 	return all, wrap(err, "look for jobs that want a hint")
 }
 

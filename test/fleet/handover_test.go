@@ -91,7 +91,10 @@ func (f *fleet) fill(m *member, b endless, jobs int) (ids []string) {
 		ids = append(ids, storetest.Queued(f.t, f.store).ID)
 	}
 	for _, id := range ids {
-		f.until("a free slot", func() bool { return m.Offer(job.Hint{JobID: id, Priority: job.Interactive}, false) })
+		f.until("a free slot, or that the member's sweeper has filled them all", func() bool {
+			used, slots := m.Slots()
+			return used == slots || m.Offer(job.Hint{JobID: id, Priority: job.Interactive}, false)
+		})
 	}
 	for range ids {
 		<-b.opening
