@@ -15,6 +15,7 @@ import (
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/dispatch"
 	"sandpiper/internal/httpapi"
+	"sandpiper/internal/job"
 	"sandpiper/internal/localdaytona"
 	"sandpiper/internal/pool"
 	"sandpiper/internal/queue"
@@ -51,6 +52,7 @@ type House struct {
 	localAt      net.Listener
 	model        *modelProcess
 	queue        *queue.Queue
+	hinted       <-chan job.News // for the queue
 	lookout      *queue.Lookout
 	monitor      *monitor.Monitor
 	bus          *bus.Bus

@@ -73,18 +73,6 @@ func (h *House) openQueue(ctx context.Context) error {
 		url = embedded.URL()
 		h.closing(func() error { embedded.Close(); return nil })
 	}
-	q, err := queue.Open(url, queue.Options{Alone: alone, Log: h.log})
-	if err != nil {
-		return err
-	}
-	h.queue = q
-	h.closing(q.Close)
-	if h.serves() {
-		if h.monitor, err = monitor.Open(url); err != nil {
-			return err
-		}
-		h.closing(h.monitor.Close)
-	}
 	parsed, err := redisurl.Parse(url)
 	if err != nil {
 		return err
@@ -92,7 +80,21 @@ func (h *House) openQueue(ctx context.Context) error {
 	client := redisurl.Quick(parsed)
 	h.closing(client.Close)
 	h.bus = bus.New(client, bus.Options{})
-	h.lookout = queue.NewLookout(q, queue.LookoutOptions{Log: h.log})
+	o := queue.Options{Alone: alone, Log: h.log}
+	if !alone {
+		o.Tell = func() { h.bus.Publish(context.Background(), job.News{Hinted: true}) }
+	}
+	if h.queue, err = queue.Open(url, o); err != nil {
+		return err
+	}
+	h.closing(h.queue.Close)
+	if h.serves() {
+		if h.monitor, err = monitor.Open(url); err != nil {
+			return err
+		}
+		h.closing(h.monitor.Close)
+	}
+	h.lookout = queue.NewLookout(h.queue, queue.LookoutOptions{Log: h.log})
 	return h.lookout.Turn(ctx) // one that is away is waited for, in Run
 }
 
@@ -163,6 +165,7 @@ func (h *House) openWorker(context.Context) error {
 	h.forgetter = dispatch.NewForgetter(h.store, dispatch.ForgetterOptions{
 		Keep: time.Duration(h.cfg.KeyHours) * time.Hour, Holder: h.name, Log: h.log,
 	})
+	h.hinted = h.listen()
 	h.sweeper = dispatch.NewSweeper(h.store, h.queue, h.worker, dispatch.SweeperOptions{
 		Lease: lease, TrustLeases: !h.cfg.Postgres(), Holder: h.name, PerUser: h.cfg.UserConcurrency, Wake: h.listen(), Log: h.log,
 	})

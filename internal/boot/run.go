@@ -61,6 +61,7 @@ func (h *House) work(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.worker.Run(ctx) }) // it hands over at its end: others need not wait for the rest of us
 	g.Go(func() error { return h.queue.Consume(ctx, h.cfg.Concurrency, h.worker.Handle) })
+	g.Go(func() error { return h.queue.Hear(ctx, h.hinted) })
 	g.Go(func() error { return h.sweeper.Run(ctx) })
 	g.Go(func() error { return h.pruner.Run(ctx) })
 	g.Go(func() error { return h.governor.Run(ctx) })

@@ -209,6 +209,7 @@ type News struct {
 	Cancel   bool   `json:"c,omitempty"` // somebody asked to cancel the job
 	Sandbox  string `json:"x,omitempty"` // a sandbox changed, or waits to be made
 	Position int64  `json:"p,omitempty"` // stream position of the newest event
+	Hinted   bool   `json:"h,omitempty"` // a hint was pushed
 	Released bool   `json:"r,omitempty"` // a worker has given back the jobs that it held: others take them up
 	Wanted   bool   `json:"w,omitempty"` // jobs are due that no hint was given out for yet
 }

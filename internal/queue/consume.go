@@ -43,11 +43,7 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, handle func(ctx co
 	opts.Dialer = cut.dialer(opts)
 	client := redis.NewUniversalClient(opts)
 	client.AddHook(pace{done: cut.done})
-	if q.alone {
-		client.AddHook(newHush(&q.pushes, len(weights), ctx.Done()))
-	} else {
-		client.AddHook(newPeek(func(ctx context.Context) (map[string]bool, error) { return emptyLists(ctx, client) }))
-	}
+	client.AddHook(newHush(&q.pushes, q.doze, len(weights), ctx.Done()))
 	bulk := newSluice(job.BulkSlots(concurrency), &q.pushes)
 	client.AddHook(bulk)
 	defer client.Close()
@@ -73,22 +69,6 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, handle func(ctx co
 	defer late.Stop()
 	server.Shutdown()
 	return nil
-}
-
-// emptyLists says of each queue's pending list whether it is empty.
-func emptyLists(ctx context.Context, client redis.UniversalClient) (map[string]bool, error) {
-	lengths := map[string]*redis.IntCmd{}
-	_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for name := range weights {
-			lengths[pending(name)] = p.LLen(ctx, pending(name))
-		}
-		return nil
-	})
-	empty := map[string]bool{}
-	for list, n := range lengths {
-		empty[list] = n.Val() == 0
-	}
-	return empty, err
 }
 
 // pending is the list that asynq keeps the waiting hints of a queue in.

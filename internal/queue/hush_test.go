@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"sandpiper/internal/job"
 )
 
 // pollOf is asynq's question for the next task of a queue.
@@ -18,7 +20,7 @@ func pollOf(queue string) redis.Cmder {
 func polling(t *testing.T, p *pushes, done <-chan struct{}) (poll func(queue string), asked *int) {
 	t.Helper()
 	asked = new(int)
-	hook := newHush(p, 2, done).ProcessHook(func(_ context.Context, cmd redis.Cmder) error {
+	hook := newHush(p, sure, 2, done).ProcessHook(func(_ context.Context, cmd redis.Cmder) error {
 		*asked++
 		cmd.SetErr(redis.Nil)
 		return redis.Nil
@@ -59,7 +61,7 @@ func TestAPollOfEmptyQueuesWaitsForAWhileOnly(t *testing.T) {
 		poll, asked := polling(t, &p, nil)
 		began := time.Now()
 		poll("a")
-		if waited := time.Since(began); waited != doze || *asked != 3 {
+		if waited := time.Since(began); waited != sure || *asked != 3 {
 			t.Errorf("waited %v and asked %d times, want a second and once more: asynq itself may have put a hint back", waited, *asked)
 		}
 	})
@@ -91,4 +93,40 @@ func TestAQueueOfWhichNothingIsKnownIsAskedAtOnce(t *testing.T) {
 			t.Errorf("waited %v and asked %d times after a push before the poll", waited, *asked)
 		}
 	})
+}
+
+// TestAPushOfAnotherProcessEndsTheWait: its word does, and so does word that some was lost. Other news does not.
+func TestAPushOfAnotherProcessEndsTheWait(t *testing.T) {
+	for name, word := range map[string]job.News{"its word": {Hinted: true}, "something was lost": {}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				var q Queue
+				news := make(chan job.News)
+				go func() { _ = q.Hear(ctx, news) }()
+				poll, asked := polling(t, &q.pushes, nil)
+				began := time.Now()
+				time.AfterFunc(10*time.Millisecond, func() { news <- job.News{JobID: "job_1", Seq: 2} })
+				time.AfterFunc(30*time.Millisecond, func() { news <- word })
+				poll("a")
+				if waited := time.Since(began); waited != 30*time.Millisecond || *asked != 3 {
+					t.Errorf("waited %v and asked %d times, want until the word, and once more", waited, *asked)
+				}
+			})
+		})
+	}
+}
+
+// TestEveryPushIsTold, also one of which it is not known whether it arrived.
+func TestEveryPushIsTold(t *testing.T) {
+	told := 0
+	q, err := Open("redis://127.0.0.1:1", Options{Tell: func() { told++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	if err := q.Push(t.Context(), job.Hint{JobID: "job_1"}); err == nil || told != 1 {
+		t.Errorf("a push to nobody: %v, told %d times", err, told)
+	}
 }

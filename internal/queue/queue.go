@@ -19,11 +19,13 @@ import (
 
 // Options are what a queue may be told.
 type Options struct {
-	TaskCheckInterval time.Duration // between two looks at empty queues; 0 means 6 ms, and 1 ms alone
-	// Alone says that nobody else pushes to this Redis, as with an embedded one. Then a look at empty queues waits for the
-	// next push, and costs next to nothing however short TaskCheckInterval is.
+	TaskCheckInterval time.Duration // between two looks at empty queues; 0 means 1 ms: a look waits for the next push
+	// Alone says that nobody else pushes to this Redis, as with an embedded one.
 	Alone bool
-	Log   *slog.Logger // asynq's own messages, at debug level; nil means slog.Default()
+	// Tell is called for each hint that was pushed, so that other processes hear of it (Hear); nil tells nobody. It must not
+	// wait.
+	Tell func()
+	Log  *slog.Logger // asynq's own messages, at debug level; nil means slog.Default()
 }
 
 // Queue pushes hints to Redis and takes them from there.
@@ -32,7 +34,9 @@ type Queue struct {
 	quick  redis.UniversalClient // of Push, Alive and Depths
 	client *asynq.Client
 	check  time.Duration
+	doze   time.Duration // how long empty queues are not asked again while nobody tells of a push
 	alone  bool
+	tell   func()
 	pushes pushes
 	levels levels
 	away   atomic.Bool // says a Lookout: hints are dropped at once, until Redis has answered a question of Depths
@@ -47,13 +51,13 @@ func Open(url string, o Options) (*Queue, error) {
 		return nil, fmt.Errorf("open the queue: the URL of Redis %w", err)
 	}
 	quick := redisurl.Quick(opts)
-	every := 6 * time.Millisecond
+	doze := unsure
 	if o.Alone {
-		every = time.Millisecond
+		doze = sure
 	}
 	return &Queue{
 		redis: opts, quick: quick, client: asynq.NewClientFromRedisClient(quick),
-		check: cmp.Or(o.TaskCheckInterval, every), alone: o.Alone,
+		check: cmp.Or(o.TaskCheckInterval, time.Millisecond), doze: doze, alone: o.Alone, tell: o.Tell,
 		log: cmp.Or(o.Log, slog.Default()),
 	}, nil
 }
@@ -75,7 +79,7 @@ var errAway = errors.New("redis is away")
 func (q *Queue) Push(ctx context.Context, h job.Hint) error {
 	ctx, stop := context.WithTimeout(ctx, redisurl.Patience)
 	defer stop()
-	defer q.pushes.add()
+	defer q.pushed()
 	if q.away.Load() {
 		return fmt.Errorf("push a hint of %s: %w", h.JobID, errAway)
 	}
@@ -87,6 +91,29 @@ func (q *Queue) Push(ctx context.Context, h job.Hint) error {
 		return fmt.Errorf("push a hint of %s: %w", h.JobID, err)
 	}
 	return nil
+}
+
+// pushed wakes who waits for a hint, here and elsewhere. It may not have arrived.
+func (q *Queue) pushed() {
+	q.pushes.add()
+	if q.tell != nil {
+		q.tell()
+	}
+}
+
+// Hear has Consume look at once when news tells of a hint that another process has pushed, until ctx ends. Without it, or
+// when news is lost, such a hint is found a little later.
+func (q *Queue) Hear(ctx context.Context, news <-chan job.News) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case n := <-news:
+			if n.Hinted || n == (job.News{}) { // or something was missed
+				q.pushes.add()
+			}
+		}
+	}
 }
 
 // Alive reports whether Redis answers within redisurl.Patience.
