@@ -88,7 +88,8 @@ func (c *crew) start(b *testing.B, done chan<- struct{}) (stop func(), err error
 		return nil, err
 	}
 	ended, quits := c.bus.Listen()
-	sweeper := dispatch.NewSweeper(c.store, c.queue, w, dispatch.SweeperOptions{Log: quiet})
+	wake, sleeps := c.bus.Listen()
+	sweeper := dispatch.NewSweeper(c.store, c.queue, w, dispatch.SweeperOptions{Wake: wake, Log: quiet})
 	var g errgroup.Group
 	g.Go(func() error { return c.bus.Run(ctx) })
 	g.Go(func() error { return w.Run(ctx) })
@@ -104,6 +105,7 @@ func (c *crew) start(b *testing.B, done chan<- struct{}) (stop func(), err error
 		}
 		deaf()
 		quits()
+		sleeps()
 	}, nil
 }
 
