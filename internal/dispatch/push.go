@@ -31,8 +31,8 @@ func again(depth int) time.Duration {
 	}
 }
 
-// ahead is for how long the hints that wait are to last, at the pace at which they are taken. With 0.3 s a busy machine with
-// short jobs ran out of them while more were given out, and did a quarter less.
+// ahead is for how long the hints that wait are to last, at the pace at which they are taken: longer than the half second
+// between two turns for which nobody woke the sweeper.
 const ahead = 600 * time.Millisecond
 
 // supply is what a sweeper remembers of one priority.

@@ -57,11 +57,7 @@ func TestAWorkerThatLeavesHandsOverItsJobs(t *testing.T) {
 	if left > soon+busy {
 		t.Errorf("leaving took %v", left)
 	}
-	for n, b := range others {
-		if len(b.opening) < jobs/10 {
-			t.Errorf("worker %d got %d of %d jobs", n, len(b.opening), jobs)
-		}
-	}
+	// How many each gets depends on when it turns; that it takes a part at a time is in dispatch's own tests.
 	for _, id := range ids {
 		if j := f.read(id); j.State != job.Running || j.Attempt != 2 || j.Tries != 0 {
 			t.Fatalf("job = %s, attempt %d, tries %d; want it running for the second time, without a try", j.State, j.Attempt, j.Tries)
