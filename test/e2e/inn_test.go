@@ -33,7 +33,6 @@ type inn struct {
 
 	mu     sync.Mutex
 	guests map[string]map[string]any // :: name → sandbox as the platform tells of it
-	polls  int
 }
 
 func openInn(t testing.TB, wake chan struct{}) *inn {
@@ -142,9 +141,6 @@ func (i *inn) execute(w http.ResponseWriter, r *http.Request) {
 
 // poll waits as the script does: not at all for what is there, else until there is more, or for so long.
 func (i *inn) poll(r *http.Request, path string, offset int, wait time.Duration) string {
-	i.mu.Lock()
-	i.polls++
-	i.mu.Unlock()
 	if offset < len(asleep) {
 		wait = 0
 	}
