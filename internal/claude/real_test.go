@@ -222,7 +222,7 @@ func TestKilledBeforeItAsks(t *testing.T) {
 }
 
 func TestFailuresOfTheAPI(t *testing.T) {
-	cut := scripted.Text("First whole block.").AndText("second").CutBlocks(1).Slowly(20 * time.Millisecond)
+	cut := scripted.Text("First whole block.").AndText("second").CutBlocks(1).Lingering(3 * time.Second)
 	for name, tc := range map[string]struct {
 		answer scripted.Answer // to every request
 		asked  int             // how often; -1: the CLI's own business

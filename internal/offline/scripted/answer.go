@@ -29,6 +29,7 @@ type Answer struct {
 	Delay          time.Duration // before the first byte, and before each chunk of a stream
 	Pieces         int           // bytes per streamed text delta; 0 streams word by word
 	Silent         bool          // never answers: the connection stays open until the caller or the server goes
+	Linger         time.Duration // before a cut
 	Reset          bool          // breaks the connection before the first byte
 	Hold           <-chan struct{}
 	// Hold delays the answer until the channel is closed, the caller goes or the server closes. nil does not wait.
@@ -147,6 +148,13 @@ func (a Answer) CutBytes(n int) Answer {
 // CutBlocks is a, broken off after n whole content blocks.
 func (a Answer) CutBlocks(n int) Answer {
 	a.CutAfterBlocks = n
+	return a
+}
+
+// Lingering is a, with a pause between its last byte and the cut: a reader that learns of the end while it has not yet
+// taken up what came before may drop it, as the streams of a browser and of Node do.
+func (a Answer) Lingering(pause time.Duration) Answer {
+	a.Linger = pause
 	return a
 }
 

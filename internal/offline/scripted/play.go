@@ -38,6 +38,7 @@ func (p *player) play(req Request, a Answer) {
 		if a.Stall {
 			p.wait(nil)
 		}
+		p.pause(a.Linger)
 		p.cut(false)
 	}
 }
