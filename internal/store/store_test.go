@@ -22,7 +22,11 @@ func TestSQLite(t *testing.T) {
 		return s
 	}
 	storetest.Run(t, storetest.Fixture{
-		New: func(t testing.TB) *store.Store { return open(t, filepath.Join(t.TempDir(), "sandpiper.db")) },
+		New: func(t testing.TB) *store.Store {
+			path := filepath.Join(t.TempDir(), "sandpiper.db")
+			storetest.Prepare(t, path)
+			return open(t, path)
+		},
 		Reopen: func(t testing.TB, s *store.Store) *store.Store {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"sandpiper/internal/localdaytona"
 	"sandpiper/internal/offline/scripted"
 	"sandpiper/internal/pgtest"
+	"sandpiper/internal/store/storetest"
 	"sandpiper/internal/telemetry"
 	"sandpiper/internal/worker"
 )
@@ -105,8 +106,10 @@ func openTuned(t testing.TB, vars []string, habits ...habit) *house {
 // usual are the variables of a house.
 func usual(t testing.TB, model *scripted.Server) []string {
 	t.Helper()
+	data := t.TempDir()
+	storetest.Prepare(t, filepath.Join(data, "sandpiper.db")) // where vars name another database, it is not looked at
 	return []string{
-		"SANDPIPER_DATA=" + t.TempDir(), "SANDPIPER_CLAUDE=" + claudeBinary(t),
+		"SANDPIPER_DATA=" + data, "SANDPIPER_CLAUDE=" + claudeBinary(t),
 		"ANTHROPIC_API_KEY=" + key, "ANTHROPIC_BASE_URL=" + model.URL(),
 	}
 }

@@ -29,7 +29,9 @@ var (
 // SQLite opens a new store in a folder of the test's own and closes it at the end.
 func SQLite(t testing.TB) *store.Store {
 	t.Helper()
-	return OpenSQLite(t, filepath.Join(t.TempDir(), "sandpiper.db"))
+	path := filepath.Join(t.TempDir(), "sandpiper.db")
+	Prepare(t, path)
+	return OpenSQLite(t, path)
 }
 
 // OpenSQLite opens the store at path and closes it at the end.
