@@ -139,7 +139,7 @@ func (h *House) openWorker(context.Context) error {
 	h.metrics.SetKey(h.keyLabel())
 	h.pool = pool.New(h.platform, h.store, pool.Options{
 		Snapshot: h.snapshot, Key: h.modelKey(), Policy: string(settings), Installation: h.installation,
-		Created: h.metrics.SandboxCreated, Log: h.log,
+		Idle: time.Duration(h.cfg.IdleMinutes) * time.Minute, Created: h.metrics.SandboxCreated, Log: h.log,
 	})
 	h.name = "worker_" + job.NewToken()
 	o := worker.Options{
@@ -160,6 +160,9 @@ func (h *House) openWorker(context.Context) error {
 	h.pruner = dispatch.NewPruner(h.store, dispatch.PrunerOptions{Keep: days(h.cfg.KeepEvents), Holder: h.name, Log: h.log})
 	if h.local == nil && h.cfg.Snapshot == "" {
 		h.follower = pool.NewFollower(h.pool, h.store, pool.FollowerOptions{Log: h.log})
+	}
+	if idle := time.Duration(h.cfg.IdleMinutes) * time.Minute; idle > 0 {
+		h.reaper = pool.NewReaper(h.store, pool.ReaperOptions{Holder: h.name, Idle: idle, Reaped: h.metrics.SandboxesReaped, Log: h.log})
 	}
 	h.warden = pool.NewWarden(h.pool, h.store, pool.WardenOptions{Holder: h.name, Log: h.log})
 	h.forgetter = dispatch.NewForgetter(h.store, dispatch.ForgetterOptions{

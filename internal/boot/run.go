@@ -71,6 +71,9 @@ func (h *House) work(ctx context.Context) error {
 	if !h.cfg.Noop() { // then there is no platform
 		g.Go(func() error { return h.warden.Run(ctx) })
 	}
+	if h.reaper != nil {
+		g.Go(func() error { return h.reaper.Run(ctx) })
+	}
 	if h.follower != nil {
 		g.Go(func() error { return h.follower.Run(ctx) })
 	}

@@ -73,6 +73,8 @@ type Config struct {
 	KeepEvents int `env:"SANDPIPER_KEEP_EVENTS_DAYS" envDefault:"30" doc:"how many days the events of an ended job are kept; the job, its result and its last event stay. 0: for ever"`
 	KeepRuns   int `env:"SANDPIPER_KEEP_RUNS_DAYS" envDefault:"7" doc:"how many days the files of a run (its prompt and its output) stay in a sandbox that lives so long. 0: as long as the sandbox"`
 
+	IdleMinutes int `env:"SANDPIPER_IDLE_MINUTES" envDefault:"60" doc:"how many minutes a sandbox may be idle before it is deleted, with its files and the conversations in it, 0 to 5256000; one that a queued job names is kept. 0: until the platform deletes it, a day after it stopped it"`
+
 	Executor string `env:"SANDPIPER_EXECUTOR" envDefault:"sandbox" doc:"sandbox; or noop, for load tests: no sandbox and no command, the answer is the input padded to 1,024 bytes"`
 
 	LogFormat string `env:"LOG_FORMAT" doc:"text or json" default:"text on a terminal, else json"`
@@ -171,6 +173,7 @@ func (c Config) validate(role Role) []error {
 	check("SANDPIPER_KEEP_EVENTS_DAYS", within(c.KeepEvents, 0, 36_500))
 	check("SANDPIPER_GATHER_MS", within(c.GatherMillis, 1, 10_000))
 	check("SANDPIPER_KEEP_RUNS_DAYS", within(c.KeepRuns, 0, 36_500))
+	check("SANDPIPER_IDLE_MINUTES", within(c.IdleMinutes, 0, 5_256_000))
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
 	check("SANDPIPER_EXECUTOR", oneOf(c.Executor, "sandbox", "noop"))
 	c.validKeys(check)

@@ -183,7 +183,7 @@ type Sandbox struct {
 	Pooled      bool   // whether a job that names no sandbox may use it
 	Reason      string // why it failed or is gone
 	CreatedAt   time.Time
-	LastUsedAt  time.Time
+	LastUsedAt  time.Time // when a job last took or left it, or when it was made if none did
 }
 
 // SandboxState says how a sandbox may be used.

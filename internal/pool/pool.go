@@ -32,6 +32,7 @@ type Options struct {
 	Policy       string            // what the tools may do; part of the fingerprint
 	Installation string            // this deployment's id; a label of every sandbox
 	MaxTimeout   time.Duration     // the longest a job may run; 0 means job.MaxTimeout
+	Idle         time.Duration     // how long a sandbox may be idle before a Reaper gives it up; 0 is for ever
 	Created      func(ok bool, took time.Duration)
 	Log          *slog.Logger
 }
@@ -241,7 +242,7 @@ func (p *Pool) request(sb job.Sandbox) daytona.Create {
 			installationLabel: p.o.Installation, sandboxLabel: sb.ID, fingerprintLabel: p.fingerprint(sb.Snapshot),
 		},
 		AutoStopMinutes:   int((p.o.MaxTimeout + 30*time.Minute).Minutes()), // the platform must not stop a thinking prompt
-		AutoDeleteMinutes: 24 * 60,
+		AutoDeleteMinutes: int(max(24*time.Hour, p.o.Idle).Minutes()),       // should nobody reap it; never before we would
 	}
 }
 

@@ -1,6 +1,7 @@
 package pool_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -63,9 +64,9 @@ func (r rig) has(t *testing.T, id string) bool {
 	return err == nil && found.State != daytona.StateDestroying && found.State != daytona.StateDestroyed
 }
 
-func turn(t *testing.T, w *pool.Warden) {
+func turn(t *testing.T, role interface{ Turn(context.Context) error }) {
 	t.Helper()
-	if err := w.Turn(t.Context()); err != nil {
+	if err := role.Turn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -239,6 +239,8 @@ func writes(t *testing.T, s *store.Store) {
 	said := storetest.Answer("4")
 	said.Session = "session"
 	must(t, s.Finish(t.Context(), fresh.Attempt, said, fresh.Job.LastSeq))
+	_, err = s.ReapIdle(t.Context(), 24*time.Hour, 100)
+	must(t, err)
 	goOn := storetest.Queued(t, s, func(j *job.Job) { j.Spec.SandboxID, j.Spec.Continue = fresh.Sandbox.ID, true })
 	after := storetest.Queued(t, s, func(j *job.Job) { j.Spec.ConversationID = goOn.ConversationID })
 	going := storetest.Claim(t, s, goOn.ID)

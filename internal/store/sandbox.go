@@ -168,7 +168,8 @@ func (s *Store) SandboxReady(ctx context.Context, made job.Sandbox) error {
 		if b.State == next && b.PlatformID == made.PlatformID && b.Fingerprint == fingerprint {
 			return nil
 		}
-		return t.turnSandbox(ctx, b, `state = $2, platform_id = $3, snapshot = $4, fingerprint = $5, create_worker = '', create_until = 0`,
+		return t.turnSandbox(ctx, b, `state = $2, platform_id = $3, snapshot = $4, fingerprint = $5,
+			create_worker = '', create_until = 0, last_used_at = {now}`,
 			string(next), made.PlatformID, snapshot, fingerprint)
 	})
 	if err == nil && gone {

@@ -23,6 +23,7 @@ type Metrics struct {
 	wait     prometheus.Histogram
 	run      *prometheus.HistogramVec
 	create   *prometheus.HistogramVec
+	reaped   prometheus.Counter
 	lost     prometheus.Counter
 	commit   prometheus.Histogram
 	group    prometheus.Histogram
@@ -73,6 +74,9 @@ func (m *Metrics) countJobs() {
 		Name: "sandpiper_sandbox_create_seconds", Help: "Time that the platform took to create a sandbox, or to fail at it, by success.",
 		Buckets: prometheus.ExponentialBuckets(0.05, 2, 12),
 	}, []string{"ok"})
+	m.reaped = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "sandpiper_sandboxes_reaped_total", Help: "Sandboxes that this process gave up because they were idle for too long.",
+	})
 	m.lost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "sandpiper_leases_lost_total", Help: "Attempts of this process that lost their job to another attempt.",
 	})
@@ -84,7 +88,7 @@ func (m *Metrics) countJobs() {
 		Name: "sandpiper_database_commit_writes", Help: "Writes that shared one transaction.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 	})
-	m.add(m.ended, m.requeued, m.refused, m.wait, m.run, m.create, m.lost, m.commit, m.group)
+	m.add(m.ended, m.requeued, m.refused, m.wait, m.run, m.create, m.reaped, m.lost, m.commit, m.group)
 }
 
 // Handler serves the metrics.
@@ -116,6 +120,9 @@ func (m *Metrics) Ended(o job.Outcome, model string, took time.Duration) {
 	m.Spent(last, model)
 	m.unknown(o.Earlier.Plus(last), model)
 }
+
+// SandboxesReaped notes sandboxes that were given up because they were idle.
+func (m *Metrics) SandboxesReaped(n int) { m.reaped.Add(float64(n)) }
 
 // LeaseLost notes an attempt that lost its job to another.
 func (m *Metrics) LeaseLost() { m.lost.Inc() }

@@ -45,6 +45,7 @@ func full() *Metrics {
 		m.LeaseLost()
 		m.Refused(job.Code(free), free)
 		m.SandboxCreated(n%2 == 0, time.Second)
+		m.SandboxesReaped(1)
 		m.Committed(1, time.Second)
 		m.Streamed(free, 1)
 		m.StreamOpened(free)()
