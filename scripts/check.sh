@@ -5,6 +5,7 @@
 step "vet"
 go vet ./...
 go vet -tags long ./test/e2e
+go vet -tags compose ./test/compose
 (cd test/peers && go vet ./...)
 
 step "gofumpt"
