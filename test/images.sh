@@ -79,27 +79,36 @@ if ! docker image inspect "$root" >/dev/null 2>&1; then
 fi
 why=$(able) || cannot "${why##*$'\n'}"
 
+# What a stage is made of lies in a folder of its own, for an engine is sent all of it each time.
+bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
+mkdir -p "$context"/{small,node,golang}
+cp test/images/* "$context/small/"
+cp -L "$bundle" "$context/small/ca-certificates.crt"
+
 # Go with the modules that go.mod names, from which `go mod download` takes them, and what they compile to.
 step "Go, its modules, and Node of this machine"
-mkdir -p "$context/modules" "$context/node"
+mkdir -p "$context/golang/modules" "$context/node/node"
 go mod download
-GOFLAGS=-modcacherw GOPROXY="file://$(go env GOMODCACHE)/cache/download" GOSUMDB=off GOMODCACHE="$context/modules" go mod download
-find "$context/modules" -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
+GOFLAGS=-modcacherw GOPROXY="file://$(go env GOMODCACHE)/cache/download" GOSUMDB=off GOMODCACHE="$context/golang/modules" go mod download
+find "$context/golang/modules" -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
 # The cache stays for the next time.
 compiled=${XDG_CACHE_HOME:-$HOME/.cache}/sandpiper-standin
 mkdir -p "$compiled"
 GOCACHE="$compiled" CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags="-s -w" -o "$context/out/" ./cmd/...
 rm -rf "$context/out"
-cp -al "$compiled" "$context/compiled" 2>/dev/null || cp -a "$compiled" "$context/compiled"
-mkdir "$context/go"
-cp -a "$(go env GOROOT)/." "$context/go/"
-rm -rf "$context/go/test" "$context/go/doc" "$context/go/api"
-cp -L "$(command -v node)" "$context/node/node"
-cp -a "$(npm root -g)/npm" "$context/node/npm"
-cp test/images/* "$context/"
+cp -al "$compiled" "$context/golang/compiled" 2>/dev/null || cp -a "$compiled" "$context/golang/compiled"
+mkdir "$context/golang/go"
+cp -a "$(go env GOROOT)/." "$context/golang/go/"
+rm -rf "$context/golang/go/test" "$context/golang/go/doc" "$context/golang/go/api"
+cp -L "$(command -v node)" "$context/node/node/node"
+cp -a "$(npm root -g)/npm" "$context/node/node/npm"
+cp -a "$context/small/." "$context/node/"
+cp -al "$context/node/." "$context/golang/"
 
 for name in "${todo[@]}"; do
 	step "$name, a stand-in"
+	from=$context/small
+	case $name in node:* | golang:*) from=$context/${name%%:*} ;; esac
 	docker build -q --network host --target "${name%%:*}" --build-arg registry="$(npm config get registry)" \
-		--label "$label=$made_of" -t "$name" "$context" >/dev/null
+		--label "$label=$made_of" -t "$name" "$from" >/dev/null
 done
