@@ -3,6 +3,7 @@
 package compose
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -67,7 +68,7 @@ func (c *composition) triesARestartOfAll() { c.restarts() }
 // nobody can know what became of a prompt.
 func (c *composition) restarts(which ...string) {
 	c.t.Helper()
-	under := "the restart of " + strings.Join(which, " ")
+	under := "the restart of " + cmp.Or(strings.Join(which, " "), "all")
 	letGo := c.model.hold()
 	first, second := "hold over "+under, "hold too over "+under
 	ids := map[string]string{first: c.running(first), second: c.running(second)}
