@@ -1,11 +1,8 @@
 #!/usr/bin/env bash
-# docker-compose.yml, really started. Where no Docker engine can run, it says so in one line, and tests nothing.
+# docker-compose.yml, really started. Where no Docker engine can run, it says so in one line and fails: nothing was tested.
 . "$(dirname "$0")/lib.sh"
 
-status=0
-test/images.sh || status=$?
-[ "$status" -ne 3 ] || exit 0
-[ "$status" -eq 0 ] || exit "$status"
+test/images.sh
 
 # Without the race detector: what is tried are the programs in the images.
 step "tests of the composition"

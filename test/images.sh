@@ -9,6 +9,7 @@ names=(debian:bookworm-slim postgres:15-bookworm redis:7-bookworm golang:1.26-bo
 label=sandpiper.standin
 root=sandpiper-standin:root
 log=/tmp/sandpiper-dockerd.log
+bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt} # certificates that this machine trusts
 
 cannot() { echo "docker engine cannot start here: $*; the composition was not tested" >&2; exit 3; }
 
@@ -72,7 +73,7 @@ if ! docker image inspect "$root" >/dev/null 2>&1; then
 	rm -f "$context/root/etc/apt/sources.list"
 	cp -a /etc/apt/. "$context/root/etc/apt/"
 	rm -rf "$context/root"/etc/apt/auth.conf* # of this machine alone
-	cp --remove-destination "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$context/root/etc/ssl/certs/ca-certificates.crt"
+	cp --remove-destination "$bundle" "$context/root/etc/ssl/certs/ca-certificates.crt"
 	rm -rf "$context/root"/var/cache/apt/archives/*.deb
 	tar -C "$context/root" -c . | docker import - "$root" >/dev/null
 	rm -rf "$context/root"
@@ -80,7 +81,6 @@ fi
 why=$(able) || cannot "${why##*$'\n'}"
 
 # What a stage is made of lies in a folder of its own, for an engine is sent all of it each time.
-bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 mkdir -p "$context"/{small,node,golang}
 cp test/images/* "$context/small/"
 cp -L "$bundle" "$context/small/ca-certificates.crt"

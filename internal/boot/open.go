@@ -137,9 +137,10 @@ func (h *House) openWorker(context.Context) error {
 		return err
 	}
 	h.metrics.SetKey(h.keyLabel())
+	idle := time.Duration(h.cfg.IdleMinutes) * time.Minute
 	h.pool = pool.New(h.platform, h.store, pool.Options{
 		Snapshot: h.snapshot, Key: h.modelKey(), Policy: string(settings), Installation: h.installation,
-		Idle: time.Duration(h.cfg.IdleMinutes) * time.Minute, Created: h.metrics.SandboxCreated, Log: h.log,
+		Idle: idle, Created: h.metrics.SandboxCreated, Log: h.log,
 	})
 	h.name = "worker_" + job.NewToken()
 	o := worker.Options{
@@ -161,7 +162,7 @@ func (h *House) openWorker(context.Context) error {
 	if h.local == nil && h.cfg.Snapshot == "" {
 		h.follower = pool.NewFollower(h.pool, h.store, pool.FollowerOptions{Log: h.log})
 	}
-	if idle := time.Duration(h.cfg.IdleMinutes) * time.Minute; idle > 0 {
+	if idle > 0 {
 		h.reaper = pool.NewReaper(h.store, pool.ReaperOptions{Holder: h.name, Idle: idle, Reaped: h.metrics.SandboxesReaped, Log: h.log})
 	}
 	h.warden = pool.NewWarden(h.pool, h.store, pool.WardenOptions{Holder: h.name, Log: h.log})

@@ -162,6 +162,17 @@ func TestAStalledStreamStaysOpen(t *testing.T) {
 	}
 }
 
+func TestAStreamLingersBeforeItIsCut(t *testing.T) {
+	const pause = 50 * time.Millisecond
+	model := scripted.New(t)
+	model.Queue(scripted.Text("hello").CutBytes(40).Lingering(pause))
+	begun := time.Now()
+	_, _, body, err := ask(t.Context(), model.URL(), "q", true)
+	if took := time.Since(begun); err == nil || len(body) != 40 || took < pause {
+		t.Errorf("%d bytes, and after %v %v; want 40, and a cut after %v", len(body), took, err, pause)
+	}
+}
+
 func TestEveryRequestIsKeptByteForByte(t *testing.T) {
 	model := scripted.New(t)
 	model.Handle(func(r scripted.Request) scripted.Answer { return scripted.Text("you said " + r.Prompt()) })
