@@ -124,7 +124,7 @@ func (s *sandbox) says(command string) string {
 
 // sleepers are those children of the tests that run, by their last four digits.
 func (s *sandbox) sleepers() string {
-	return s.says(`for d in /proc/[0-9]*; do mapfile -d '' -t c < $d/cmdline; [[ $c == sleep || $c == /bin/sleep ]] && echo ${c[1]}; done 2>/dev/null |
+	return s.says(`for d in /proc/[0-9]*; do mapfile -d '' -t c < $d/cmdline && [[ $c == sleep || $c == /bin/sleep ]] && echo ${c[1]}; done 2>/dev/null |
 		sed -n 's/^` + nights + `//p' | sort | xargs`)
 }
 
