@@ -7,4 +7,4 @@ test/images.sh
 # Without the race detector: what is tried are the programs in the images.
 step "tests of the composition"
 go build -o bin/testsum ./scripts/testsum
-go test -tags compose -count=1 -vet=off -timeout 20m -json -v ./test/compose | bin/testsum -v
+go test -tags compose -count=1 -vet=off -timeout 60m -json -v ./test/compose | bin/testsum -v

@@ -23,6 +23,7 @@ func TestComposition(t *testing.T) {
 		{"a job, twice sent and followed", (*composition).triesAJob},
 		{"a batch", (*composition).triesABatch},
 		{"a cancel", (*composition).triesACancel},
+		{"the end-to-end suite", (*composition).triesEndToEnd},
 		{"a worker is killed", (*composition).triesAKill},
 		{"a worker is stopped", (*composition).triesAStop},
 		{"Redis loses everything", (*composition).triesAnEmptyRedis},

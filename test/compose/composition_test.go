@@ -15,12 +15,16 @@ import (
 	"time"
 
 	"sandpiper/client"
+	"sandpiper/internal/auth"
 	"sandpiper/internal/offline/scripted"
 )
 
 const (
 	workers = 3
 	root    = "../.." // of the repository
+
+	// modelKey is that of test/e2e, whose tests look for it in what is shown.
+	modelKey = "sk-ant-e2e-0123456789abcdef0123456789abcdef"
 
 	// patience is how long anything may take on a machine ten times slower than ours.
 	patience = 5 * time.Minute
@@ -32,6 +36,7 @@ type composition struct {
 	project string
 	file    string            // its env file
 	env     map[string]string // what stands in it
+	tenants []string          // keys, each of a tenant of its own
 	model   *model
 	api     *client.Client
 	url     string
@@ -78,8 +83,10 @@ func (c *composition) writeEnv() {
 	address := freeAddress(c.t)
 	c.url = "http://" + address
 	set := map[string]string{
-		"SANDPIPER_PUBLISH": address, "ANTHROPIC_BASE_URL": c.model.URL(), "ANTHROPIC_API_KEY": "sk-ant-" + rand.Text(),
+		"SANDPIPER_PUBLISH": address, "ANTHROPIC_BASE_URL": c.model.URL(), "ANTHROPIC_API_KEY": modelKey,
+		"SANDPIPER_CONCURRENCY": "3", // of each worker: commands that wait for the model, on a machine of two cores
 	}
+	tenants := c.addTenants()
 	c.env = map[string]string{}
 	var lines []string
 	for line := range strings.Lines(string(raw)) {
@@ -90,10 +97,26 @@ func (c *composition) writeEnv() {
 		if ours, ok := set[name]; ok {
 			value = ours
 		}
+		if name == "SANDPIPER_API_KEYS" {
+			value += "," + tenants
+		}
 		c.env[name] = value
 		lines = append(lines, name+"="+value)
 	}
 	c.must(os.WriteFile(c.file, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+}
+
+// addTenants makes a key for each of forty tenants, and returns what the API is to know of them.
+func (c *composition) addTenants() (entries string) {
+	var all []string
+	for i := range 40 {
+		name := fmt.Sprintf("tenant%d", i)
+		secret, entry, err := auth.NewKey(name, name, "", auth.Jobs|auth.Ops) // who names no user sees every user of the tenant
+		c.must(err)
+		c.tenants = append(c.tenants, secret)
+		all = append(all, entry.String())
+	}
+	return strings.Join(all, ",")
 }
 
 // freeAddress is one on loopback where nobody listens. It must be known before the engine does, and stay over restarts.
@@ -260,18 +283,28 @@ func openModel(t *testing.T) *model {
 	if err != nil {
 		t.Fatalf("where containers reach this machine: %v\n%s", err, out)
 	}
-	s, err := scripted.Open(scripted.Options{Addr: net.JoinHostPort(strings.TrimSpace(string(out)), "0")})
+	m := &model{}
+	m.listen(t, net.JoinHostPort(strings.TrimSpace(string(out)), "0"))
+	t.Cleanup(func() { m.leave(t) })
+	return m
+}
+
+func (m *model) listen(t *testing.T, addr string) {
+	t.Helper()
+	s, err := scripted.Open(scripted.Options{Addr: addr})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close the model: %v", err)
-		}
-	})
-	m := &model{Server: s}
+	m.Server = s
 	m.hold()
-	return m
+}
+
+// leave makes its address free.
+func (m *model) leave(t *testing.T) {
+	t.Helper()
+	if err := m.Close(); err != nil {
+		t.Errorf("close the model: %v", err)
+	}
 }
 
 // hold has the model hold prompts from now on, and returns what lets go of them.

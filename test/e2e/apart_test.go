@@ -321,8 +321,8 @@ func outfit(t testing.TB) []string {
 	}
 }
 
-// TestEveryEmbeddedOnlyTestIsThere: a name without a test would leave another one out, or none.
-func TestEveryEmbeddedOnlyTestIsThere(t *testing.T) {
+// TestEveryTestThatIsLeftOutIsThere: a name without a test would leave another one out, or none.
+func TestEveryTestThatIsLeftOutIsThere(t *testing.T) {
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {
 		t.Fatal(err)
@@ -344,9 +344,11 @@ func TestEveryEmbeddedOnlyTestIsThere(t *testing.T) {
 			t.Errorf("%s opens a fleet, and is not there", name)
 		}
 	}
-	for name, reason := range embeddedOnly {
-		if !there[name] || reason == "" {
-			t.Errorf("%s is left out of a fleet: there %v, because %q", name, there[name], reason)
+	for estate, left := range map[string]map[string]string{"fleet": embeddedOnly, "composition": notComposed} {
+		for name, reason := range left {
+			if !there[name] || reason == "" {
+				t.Errorf("%s is left out of a %s: there %v, because %q", name, estate, there[name], reason)
+			}
 		}
 	}
 }

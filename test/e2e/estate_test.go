@@ -10,11 +10,12 @@ import (
 )
 
 // estate is what the houses of a run of this package consist of. The tests do not know.
-var estate = flag.String("estate", embeddedEstate, "embedded: one process with everything in it; fleet: Postgres, Redis, 2 api, 3 worker and a local Daytona")
+var estate = flag.String("estate", embeddedEstate, "embedded: one process with everything in it; fleet: Postgres, Redis, 2 api, 3 worker and a local Daytona; composed: a docker-compose.yml that test/compose has started")
 
 const (
 	embeddedEstate = "embedded"
 	fleetEstate    = "fleet"
+	composedEstate = "composed"
 )
 
 // embeddedOnly are the tests that are not run again on a fleet, each with its reason.
@@ -35,7 +36,7 @@ var embeddedOnly = map[string]string{
 var apart = []string{
 	"TestEventsOfOneAPIAreSeenOnAnother", "TestAWorkerIsKilledInMidJob", "TestAStoppedWorkerHandsOver", "TestTurnsMove",
 	"TestASandboxIsCreatedThroughAWorker", "TestReadinessOfAFleet", "TestAnOlderSchemaEndsTheStart", "TestANewerSchema", "TestAnUpBesideAnother",
-	"TestEveryEmbeddedOnlyTestIsThere",
+	"TestEveryTestThatIsLeftOutIsThere",
 	"TestPostgresIsGoneWhilePromptsRun", "TestABadPlatformCostsDelayAndNothingElse", // they have a database and a platform of their own
 	"TestSoak", "TestManyRunningPrompts", "TestRunningPromptsAreHandedOver", "TestAStoppedProcessThatGoesOn", "TestEverythingIsGoneAtOnce", "TestADatabaseThatIsFullIsSaid",
 }
@@ -46,12 +47,17 @@ func chooseEstate() {
 	case embeddedEstate:
 		return
 	case fleetEstate:
-		names := slices.Sorted(maps.Keys(embeddedOnly))
-		if err := flag.Set("test.skip", "^("+strings.Join(append(names, apart...), "|")+")$"); err != nil {
-			panic(err)
-		}
+		leaveOut(slices.Concat(slices.Collect(maps.Keys(embeddedOnly)), apart))
+	case composedEstate:
+		leaveOut(slices.Concat(slices.Collect(maps.Keys(embeddedOnly)), apart, slices.Collect(maps.Keys(notComposed))))
 	default:
-		fmt.Fprintln(os.Stderr, "-estate is embedded or fleet")
+		fmt.Fprintln(os.Stderr, "-estate is embedded, fleet or composed")
 		os.Exit(2)
+	}
+}
+
+func leaveOut(names []string) {
+	if err := flag.Set("test.skip", "^("+strings.Join(names, "|")+")$"); err != nil {
+		panic(err)
 	}
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -58,9 +59,13 @@ func TestTheGuidesExample(t *testing.T) {
 		}
 		got = append(got, e)
 	}
+	host, _, err := net.SplitHostPort(strings.TrimPrefix(h.model.URL(), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := []string{
 		"state queued", "state running", "job started", "claude --version OK", "ANTHROPIC_API_KEY: present",
-		"dns preflight: 127.0.0.1", "https preflight: 127.0.0.1", "executing claude command",
+		"dns preflight: " + host, "https preflight: " + host, "executing claude command",
 		"claude response: The square root of 16 is 4....", "result", "done 0",
 	}
 	if !slices.Equal(lines(got), want) {

@@ -95,6 +95,9 @@ func open(t testing.TB, vars ...string) *house {
 // openTuned is open, with workers that have other habits.
 func openTuned(t testing.TB, vars []string, habits ...habit) *house {
 	t.Helper()
+	if *estate == composedEstate {
+		return enter(t, vars, habits)
+	}
 	model := scripted.New(t)
 	vars = append(usual(t, model), vars...)
 	if *estate == fleetEstate {

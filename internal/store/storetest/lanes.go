@@ -45,12 +45,17 @@ func inLane(id string) store.Claim {
 // closeLane lets a job run in the lane and be refused. It is running still.
 func closeLane(t *testing.T, s *store.Store, tr job.Trouble) store.Claimed {
 	t.Helper()
-	if err := s.ShowKey(t.Context(), Key); err != nil {
-		t.Fatal(err)
-	}
+	showKey(t, s)
 	c := claim(t, s, inLane(Queued(t, s).ID))
 	strike(t, s, c, tr)
 	return c
+}
+
+func showKey(t *testing.T, s *store.Store) {
+	t.Helper()
+	if err := s.ShowKey(t.Context(), Key); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func strike(t *testing.T, s *store.Store, c store.Claimed, tr job.Trouble) job.Lane {

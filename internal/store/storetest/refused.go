@@ -92,6 +92,7 @@ func heldInBulk(t *testing.T, s *store.Store) {
 	tomorrow := Queued(t, s, func(j *job.Job) { j.RunAfter = time.Now().Add(24 * time.Hour) })
 	other := Queued(t, s, func(j *job.Job) { j.Spec.Model = "haiku" })
 	for want := batch; ; want += batch {
+		showKey(t, s) // all of the above may have taken longer than a key is remembered
 		turn(t, s, 0)
 		waiting := laneOf(t, s, sonnet).Waiting
 		if waiting != min(want, jobs) {
