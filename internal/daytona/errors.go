@@ -17,6 +17,7 @@ var (
 	ErrForbidden    = errors.New("not allowed")
 	ErrConflict     = errors.New("conflict")
 	ErrQuota        = errors.New("a quota or the capacity is used up") // try again later
+	ErrTooBig       = errors.New("more is asked for than one sandbox may have") // asking again does not help
 	ErrRateLimited  = errors.New("too many requests")
 	ErrTimeout      = errors.New("the command took too long and was killed")
 	ErrSessionGone  = errors.New("the session is gone or its shell has ended") // make it again; the command did not run
@@ -71,7 +72,10 @@ var kinds = []struct {
 	{ErrTimeout, status(http.StatusRequestTimeout)},
 	{ErrQuota, func(e *Error) bool {
 		return e.Status == http.StatusBadRequest && !e.says("disk quota exceeded") && // that is a sandbox's: ErrFull
-			e.says("limit exceeded", "quota exceeded", "exceeds maximum allowed per sandbox", "no available runners")
+			e.says("limit exceeded", "quota exceeded", "no available runners")
+	}},
+	{ErrTooBig, func(e *Error) bool {
+		return e.Status == http.StatusBadRequest && e.says("exceeds maximum allowed per sandbox")
 	}},
 	{ErrFull, func(e *Error) bool { return e.says("no space left on device", "disk quota exceeded") }},
 	{ErrInactive, func(e *Error) bool {

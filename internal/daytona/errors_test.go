@@ -11,7 +11,7 @@ import (
 
 var sentinels = map[string]error{
 	"not found": daytona.ErrNotFound, "unauthorized": daytona.ErrUnauthorized, "forbidden": daytona.ErrForbidden,
-	"conflict": daytona.ErrConflict, "quota": daytona.ErrQuota, "rate limited": daytona.ErrRateLimited, "timeout": daytona.ErrTimeout,
+	"conflict": daytona.ErrConflict, "quota": daytona.ErrQuota, "too big": daytona.ErrTooBig, "rate limited": daytona.ErrRateLimited, "timeout": daytona.ErrTimeout,
 	"session gone": daytona.ErrSessionGone, "not running": daytona.ErrNotRunning,
 	"full": daytona.ErrFull, "inactive": daytona.ErrInactive, "settling": daytona.ErrSettling,
 }
@@ -45,7 +45,7 @@ func TestRefusals(t *testing.T) {
 		"no permission":          {403, `{"message":"Organization is suspended"}`, "forbidden", "Organization is suspended", "", false},
 		"too many requests":      {429, `{"statusCode":429,"message":"ThrottlerException: Too Many Requests"}`, "rate limited", "ThrottlerException: Too Many Requests", "", true},
 		"a quota of the total":   {400, `{"message":"Total memory limit exceeded. Maximum allowed: 10GiB.\nUpgrade"}`, "quota", "Total memory limit exceeded. Maximum allowed: 10GiB.\nUpgrade", "", true},
-		"a quota of one":         {400, `{"message":"CPU request 9 exceeds maximum allowed per sandbox (4)."}`, "quota", "CPU request 9 exceeds maximum allowed per sandbox (4).", "", true},
+		"a quota of one":         {400, `{"message":"CPU request 9 exceeds maximum allowed per sandbox (4)."}`, "too big", "CPU request 9 exceeds maximum allowed per sandbox (4).", "", false},
 		"no capacity":            {400, `{"message":"No available runners"}`, "quota", "No available runners", "", true},
 		"a stopped sandbox":      {400, `{"statusCode":400,"message":"bad request: failed to resolve container IP after 3 attempts: no IP address found. Is the Sandbox started?","code":"BAD_REQUEST"}`, "not running", "bad request: failed to resolve container IP after 3 attempts: no IP address found. Is the Sandbox started?", "BAD_REQUEST", false},
 		"a daemon away":          {502, ``, "", "Bad Gateway", "", true},

@@ -136,8 +136,8 @@ var Codes = []CodeDoc{
 		SandboxDeleted, "The sandbox was deleted.", "Somebody, or the platform, deleted it while a job needed it.", "Submit again without naming that sandbox.", true,
 	},
 	{
-		SandboxNotCreated, "No sandbox could be made.", "The platform refused or failed: quota, an unknown snapshot, an outage.",
-		"Delete sandboxes that are not needed; check the platform's key and snapshot.", true,
+		SandboxNotCreated, "No sandbox could be made.", "The platform refused: its key is wrong, the snapshot is unknown, or asks for more than one sandbox may have, which is not retryable. For a quota or an outage a job waits.",
+		"Check the platform's key and the snapshot.", true,
 	},
 	{
 		DeadlineExceeded, "The run was ended at its deadline.", "It took longer than timeoutSeconds.", "Raise timeoutSeconds or ask for less.", true,

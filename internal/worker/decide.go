@@ -156,6 +156,10 @@ func (a *attempt) broken(err error) decision {
 	case daytona.Temporary(err), hiccup(err) && a.id.Number < mostHiccups:
 		wait := min(time.Duration(a.id.Number)*5*time.Second, time.Minute)
 		return decision{why: telemetry.PlatformAway, requeue: &store.Requeue{Delay: wait, Reason: away(err)}}
+	case errors.Is(err, daytona.ErrTooBig):
+		return a.ended(claude.Verdict{
+			State: job.Failed, Code: job.SandboxNotCreated, Message: "the snapshot asks for more than the sandbox platform gives one sandbox: " + err.Error(),
+		}, 0)
 	default:
 		return a.ended(claude.Verdict{
 			State: job.Failed, Code: job.SandboxNotCreated, Message: err.Error(), Retryable: true,

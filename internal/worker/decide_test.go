@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -300,5 +301,19 @@ func TestWhyAJobWaitsForThePlatform(t *testing.T) {
 				t.Errorf("decided %+v, want the queue without a try, and %q", d, tc.want)
 			}
 		})
+	}
+}
+
+// TestWhatNoWaitingHelps: a sandbox that is bigger than any may be is not asked for again.
+func TestWhatNoWaitingHelps(t *testing.T) {
+	const why = "CPU request 9 exceeds maximum allowed per sandbox (4)."
+	a := attempt{w: &Worker{o: Options{}.withDefaults()}, id: job.Attempt{JobID: "j", Number: 1}, log: slog.New(slog.DiscardHandler)}
+	d := a.broken(fmt.Errorf("open sandbox sbx_1: %w", &daytona.Error{Status: 400, Message: why}))
+	if d.outcome == nil || d.requeue != nil {
+		t.Fatalf("decided %+v, want the end", d)
+	}
+	f := d.outcome.Failure
+	if f == nil || f.Code != job.SandboxNotCreated || f.Retryable || !strings.Contains(f.Message, why) {
+		t.Errorf("failed with %+v, want %s, not to be tried again, and the platform's words", f, job.SandboxNotCreated)
 	}
 }

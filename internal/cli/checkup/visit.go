@@ -141,6 +141,8 @@ func (v *visit) create(ctx context.Context) (string, error) {
 	switch {
 	case errors.Is(err, daytona.ErrQuota):
 		return "", remedy(err, "delete sandboxes that nobody uses, or ask the platform for more")
+	case errors.Is(err, daytona.ErrTooBig):
+		return "", remedy(err, "build the snapshot with less, or ask the platform for larger sandboxes")
 	case err != nil:
 		return "", remedy(err, "look at the platform's page of this sandbox; a snapshot that does not start says why there")
 	}
