@@ -18,7 +18,7 @@ override USER_ID := $(value USER_ID)
 
 .DEFAULT_GOAL := help
 layers := test-snapshot test-claude test-session test-api test-e2e
-.PHONY: help run long build env test test-fleet test-compose $(layers) check bench soak chaos mutants rolling fuzz stop clean
+.PHONY: help run long build env test test-fleet test-containers test-compose $(layers) check bench soak chaos mutants rolling fuzz stop clean
 
 help: ## this list
 	@echo "Sandpiper runs Claude Code prompts as durable jobs in sandboxes."
@@ -44,6 +44,9 @@ test: ## every test, race detector on, none skipped; installs what it needs
 
 test-fleet: ## the end-to-end suite again, unchanged, each house on Postgres, Redis, 2 api, 3 worker and a local Daytona
 	@scripts/test.sh -timeout 40m ./test/e2e -estate fleet
+
+test-containers: ## the tests that need Postgres or Redis, with both in containers; brings an engine and stand-ins, as test-compose does
+	@scripts/test-containers.sh
 
 test-compose: ## docker-compose.yml, really started with three workers, and broken; brings an engine and stand-ins for public images
 	@scripts/test-compose.sh

@@ -168,10 +168,17 @@ var rooms = []room{
 	}},
 	{"internal/queue/bare", "asynq alone, as a measure for what stands on it; for benchmarks", nil},
 	{"internal/queue/redisurl", "the forms of REDIS_URL", nil},
+	{"scripts/servers", "says where the tests have Postgres and Redis from", []arrow{
+		{"internal/containertest", "decides it"},
+	}},
 	{"internal/redistest", "real Redis servers for tests", []arrow{
+		{"internal/containertest", "a process or a container"},
 		{"internal/mortal", "no server outlives its tests"},
 	}},
-	{"internal/pgtest", "real Postgres servers for tests", nil},
+	{"internal/pgtest", "real Postgres servers for tests", []arrow{
+		{"internal/containertest", "a process or a container"},
+	}},
+	{"internal/containertest", "servers of tests in containers, where a machine has them", nil},
 	{"internal/mortal", "processes of tests that do not outlive them", nil},
 	{"internal/localdaytona", "a Daytona on this machine", []arrow{
 		{"internal/localdaytona/daemon", "what runs inside its sandboxes"},
@@ -210,6 +217,9 @@ var modules = []foreign{
 	{"modernc.org/sqlite", "the truth has one door, and the door has fences", []string{"internal/store"}},
 	{"github.com/jackc/pgx/v5", "the truth has one door, and the door has fences", []string{"internal/store", "internal/pgtest"}},
 	{"github.com/pressly/goose/v3", "the schema moves in numbered steps", []string{"internal/store"}},
+	{"github.com/testcontainers/testcontainers-go", "no program of ours needs an engine", []string{"internal/containertest"}},
+	{"github.com/moby/moby/client", "no program of ours needs an engine", []string{"internal/containertest"}},
+	{"github.com/moby/moby/api", "no program of ours needs an engine", []string{"internal/containertest"}},
 	{"github.com/labstack/echo/v4", "no other room knows HTTP requests", []string{"internal/httpapi"}},
 	{"github.com/coder/websocket", "both ends of our socket, and the platform's for logs", []string{"internal/httpapi", "client", "internal/localdaytona/daemon"}},
 	{"github.com/golang-jwt/jwt/v5", "one room knows what a token is", []string{"internal/auth"}},

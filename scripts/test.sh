@@ -16,10 +16,14 @@ export SANDPIPER_CLAUDE
 # A test must not spend your key, nor meet your database.
 for name in $(compgen -e); do
 	case $name in
-	SANDPIPER_CLAUDE) ;;
+	SANDPIPER_CLAUDE | SANDPIPER_TEST_SERVERS) ;;
 	ANTHROPIC_* | AUTH_* | DAYTONA_* | DATABASE_URL | REDIS_URL | SANDPIPER_* | CLAUDE_*) unset "$name" ;;
 	esac
 done
+
+# Decided once, for every package.
+SANDPIPER_TEST_SERVERS=$(go run ./scripts/servers)
+export SANDPIPER_TEST_SERVERS
 
 # Else the race detector sleeps for a second at the end of every process, of which these tests start many.
 export GORACE=${GORACE:-atexit_sleep_ms=20}

@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"sandpiper/internal/containertest"
 )
 
 var (
@@ -39,11 +41,17 @@ func URL(t testing.TB) string {
 	return Shared(t).Database(t)
 }
 
-// Shared is the server that the tests of this binary share. No test may stop it.
+// Shared is the server that the tests of this binary share, a container where containertest has them. No test may stop it.
 func Shared(t testing.TB) *Server {
 	t.Helper()
+	contained := containertest.Wanted(t)
 	sharedOnce.Do(func() {
-		shared, sharedErr = start(os.TempDir(), "fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
+		settings := []string{"fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0"}
+		if contained {
+			shared, sharedErr = startContainer(settings...)
+		} else {
+			shared, sharedErr = start(os.TempDir(), settings...)
+		}
 	})
 	if sharedErr != nil {
 		t.Fatal(sharedErr)
@@ -59,8 +67,9 @@ type Tests struct{ *testing.M }
 func (t Tests) Run() int {
 	code := t.M.Run()
 	if shared != nil {
-		_ = shared.stop(syscall.SIGQUIT) // its files are thrown away
-		_ = os.RemoveAll(shared.dir)
+		if err := shared.remove(); err != nil {
+			fmt.Fprintln(os.Stderr, "remove the tests' Postgres:", err)
+		}
 	}
 	return code
 }
@@ -73,10 +82,20 @@ func New(t testing.TB, settings ...string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = s.stop(syscall.SIGQUIT)
-		_ = os.RemoveAll(s.dir)
+		if err := s.remove(); err != nil {
+			t.Error(err)
+		}
 	})
 	return s
+}
+
+// remove ends the server and throws away what it has.
+func (s *Server) remove() error {
+	if s.container != nil {
+		return s.container.Remove()
+	}
+	_ = s.stop(syscall.SIGQUIT) // its files are thrown away
+	return os.RemoveAll(s.dir)
 }
 
 // Server is a Postgres server on a port of loopback.
@@ -84,6 +103,8 @@ type Server struct {
 	dir      string
 	port     int
 	settings []string
+
+	container *containertest.Server // of the shared one, where there are containers; then there is no cmd
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -213,11 +234,14 @@ func (s *Server) Start() error {
 	s.mu.Lock()
 	s.cmd, s.done = cmd, done
 	s.mu.Unlock()
-	return s.ready(done)
+	return s.ready(done, func() string {
+		log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+		return string(log)
+	})
 }
 
 // ready waits until the server answers.
-func (s *Server) ready(done <-chan struct{}) error {
+func (s *Server) ready(done <-chan struct{}, said func() string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -230,10 +254,9 @@ func (s *Server) ready(done <-chan struct{}) error {
 		select {
 		case <-tick.C:
 		case <-done:
-			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-			return fmt.Errorf("the server has ended:\n%s", log)
+			return fmt.Errorf("the server has ended:\n%s", said())
 		case <-ctx.Done():
-			return err
+			return fmt.Errorf("the server does not answer: %w\n%s", err, said())
 		}
 	}
 }

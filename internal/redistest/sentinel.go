@@ -58,12 +58,12 @@ func sentinel(t testing.TB, how speech, host, port string, quorum int) *Server {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{dir: t.TempDir(), how: how, addr: free(t)}
+	s, dir := &Server{how: how, addr: free(t)}, t.TempDir()
 	_, own, _ := net.SplitHostPort(s.addr)
-	s.args = append([]string{path, "--sentinel", "--bind", "127.0.0.1", how.port, own, "--dir", s.dir, "--logfile", "log"}, how.more...)
+	s.body = &process{dir: dir, args: append([]string{path, "--sentinel", "--bind", "127.0.0.1", how.port, own, "--dir", dir, "--logfile", "log"}, how.more...)}
 	t.Cleanup(s.kill)
 	if !s.run(t) {
-		t.Fatalf("the sentinel does not start:\n%s", s.log())
+		t.Fatalf("the sentinel does not start:\n%s", s.body.log())
 	}
 	return s
 }

@@ -4,33 +4,39 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"sandpiper/internal/mortal"
+	"sandpiper/internal/containertest"
 )
 
 // Server is one redis-server. Without other options it keeps nothing on disk: a restart loses everything.
 type Server struct {
-	addr    string
-	dir     string
-	args    []string
-	how     speech
-	process *os.Process
-	ended   chan struct{} // closed when process has ended
+	addr string
+	how  speech
+	body body
 }
 
-// Start runs a redis-server with further options, such as "--maxmemory-policy", "allkeys-lru", until t ends.
+// body is what a server runs as: a process, or a container.
+type body interface {
+	begin(t testing.TB) // starts it; again too
+	alive() bool        // it has not ended by itself
+	kill()              // as kill -9 does; nothing if it does not run
+	pause() error
+	resume() error
+	log() string
+}
+
+// Start runs a redis-server with further options, such as "--maxmemory-policy", "allkeys-lru", until t ends. It is a
+// container where containertest has them.
 func Start(t testing.TB, options ...string) *Server {
 	t.Helper()
+	if containertest.Wanted(t) {
+		return startContainer(t, options...)
+	}
 	return start(t, plain, options...)
 }
 
@@ -45,25 +51,35 @@ type speech struct {
 
 var plain = speech{scheme: "redis://", port: "--port"}
 
-// start tries another port when somebody took the free one meanwhile.
+// start runs a process.
 func start(t testing.TB, how speech, options ...string) *Server {
+	t.Helper()
+	dir := t.TempDir()
+	return open(t, how, options, func(addr string) body {
+		_, number, _ := net.SplitHostPort(addr)
+		return &process{dir: dir, args: append([]string{
+			"--bind", "127.0.0.1", how.port, number, "--dir", dir, "--save", "", "--appendonly", "no", "--logfile", "log",
+		}, slices.Concat(how.more, options)...)}
+	})
+}
+
+// open tries another port when somebody took the free one meanwhile.
+func open(t testing.TB, how speech, options []string, at func(addr string) body) *Server {
 	t.Helper()
 	if i := slices.Index(options, "--requirepass"); i >= 0 {
 		how.client.Password = options[i+1]
 	}
-	s := &Server{dir: t.TempDir(), how: how}
+	s := &Server{how: how}
 	t.Cleanup(s.kill)
 	for range 3 {
+		s.kill()
 		s.addr = free(t)
-		_, number, _ := net.SplitHostPort(s.addr)
-		s.args = append([]string{
-			"--bind", "127.0.0.1", how.port, number, "--dir", s.dir, "--save", "", "--appendonly", "no", "--logfile", "log",
-		}, slices.Concat(how.more, options)...)
+		s.body = at(s.addr)
 		if s.run(t) {
 			return s
 		}
 	}
-	t.Fatalf("redis-server does not start with %v:\n%s", s.args, s.log())
+	t.Fatalf("redis-server does not start with %v:\n%s", options, s.body.log())
 	panic("unreachable")
 }
 
@@ -84,15 +100,15 @@ func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.kill()
 	if !s.run(t) {
-		t.Fatalf("redis-server does not start again:\n%s", s.log())
+		t.Fatalf("redis-server does not start again:\n%s", s.body.log())
 	}
 }
 
 // Pause freezes the server: it accepts connections, as the kernel does that, and says nothing.
-func (s *Server) Pause(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+func (s *Server) Pause(t testing.TB) { t.Helper(); done(t, "pause", s.body.pause()) }
 
 // Resume undoes Pause. What was asked meanwhile is answered then.
-func (s *Server) Resume(t testing.TB) { s.signal(t, syscall.SIGCONT) }
+func (s *Server) Resume(t testing.TB) { t.Helper(); done(t, "resume", s.body.resume()) }
 
 // Do sends one command and returns its reply.
 func (s *Server) Do(t testing.TB, command ...any) any {
@@ -103,6 +119,9 @@ func (s *Server) Do(t testing.TB, command ...any) any {
 	}
 	return reply
 }
+
+// Try is Do where the server may be away, or end the connection: one that becomes a master does.
+func (s *Server) Try(ctx context.Context, command ...any) (any, error) { return s.do(ctx, command...) }
 
 // Flush deletes everything.
 func (s *Server) Flush(t testing.TB) {
@@ -118,27 +137,14 @@ func (s *Server) do(ctx context.Context, command ...any) (any, error) {
 	return c.Do(ctx, command...).Result()
 }
 
-// run starts the process and waits until it answers. It reports false when it ended instead.
+// run starts the server and waits until it answers. It reports false when it ended instead.
 func (s *Server) run(t testing.TB) bool {
 	t.Helper()
-	cmd := exec.Command("redis-server", s.args...)
-	release, err := mortal.Start(cmd)
-	if err != nil {
-		t.Fatalf("start redis-server (scripts/need.sh installs it): %v", err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // killed, as a rule
-		release()
-	}()
-	s.process, s.ended = cmd.Process, ended
+	s.body.begin(t)
 	up := false
 	wait(t, "redis-server answers", func() bool {
-		select {
-		case <-ended:
+		if !s.body.alive() {
 			return true
-		default:
 		}
 		_, err := s.do(t.Context(), "ping")
 		up = err == nil
@@ -148,26 +154,16 @@ func (s *Server) run(t testing.TB) bool {
 }
 
 func (s *Server) kill() {
-	if s.process == nil {
-		return
+	if s.body != nil {
+		s.body.kill()
 	}
-	_ = s.process.Kill() // it may have ended
-	<-s.ended
 }
 
-func (s *Server) signal(t testing.TB, sig os.Signal) {
+func done(t testing.TB, what string, err error) {
 	t.Helper()
-	if err := s.process.Signal(sig); err != nil {
-		t.Fatalf("send %v to redis-server: %v", sig, err)
-	}
-}
-
-func (s *Server) log() string {
-	text, err := os.ReadFile(filepath.Join(s.dir, "log"))
 	if err != nil {
-		return err.Error()
+		t.Fatalf("%s redis-server: %v", what, err)
 	}
-	return strings.TrimSpace(string(text))
 }
 
 // free is a port of loopback that nobody listens at.
