@@ -27,6 +27,8 @@ func TestComposition(t *testing.T) {
 		{"a worker is killed", (*composition).triesAKill},
 		{"a worker is stopped", (*composition).triesAStop},
 		{"Redis loses everything", (*composition).triesAnEmptyRedis},
+		{"a backup is restored", (*composition).triesARestore},
+		{"an upgrade", (*composition).triesAnUpgrade},
 		{"each service is restarted", (*composition).triesRestarts},
 		{"all are restarted at once", (*composition).triesARestartOfAll},
 		{"no secret is told", (*composition).triesSecrets}, // last: it reads what all of the above have logged
