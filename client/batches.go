@@ -41,7 +41,7 @@ func (b Batch) Ended() bool { return b.State == "ended" }
 // ResultLine is one line of a batch's results: how its job is, and what came of it.
 type ResultLine struct {
 	CustomID string       `json:"custom_id"`
-	JobID    string       `json:"jobId"`
+	JobID    string       `json:"jobId"` // "" while the line waits to become a job; it is queued then
 	State    State        `json:"state"`
 	Result   *Result      `json:"result"` // set when it succeeded
 	Error    *Failure     `json:"error"`  // set when it ended otherwise

@@ -16,6 +16,7 @@ var harmless = []*regexp.Regexp{
 	regexp.MustCompile(`^CREATE TABLE `),
 	regexp.MustCompile(`^CREATE INDEX `), // a unique one could refuse what an older program writes
 	regexp.MustCompile(`^DROP INDEX `),
+	regexp.MustCompile(`^ALTER TABLE \w+ ALTER COLUMN \w+ SET STORAGE `),
 	regexp.MustCompile(`^ALTER TABLE \w+ ADD COLUMN \w+ .*(DEFAULT |NULL$)`),
 }
 

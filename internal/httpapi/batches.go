@@ -10,6 +10,7 @@ import (
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
+	"sandpiper/internal/store"
 )
 
 // batchAccepted is the answer to what makes a batch.
@@ -146,7 +147,7 @@ func (s *Server) asksForBatch(c echo.Context, q *query) (auth.Caller, string, er
 // resultLine is one line of a batch's results, as of its job.
 type resultLine struct {
 	CustomID string           `json:"custom_id"`
-	JobID    string           `json:"jobId"`
+	JobID    *string          `json:"jobId"` // null until the line is a job
 	State    job.State        `json:"state"`
 	Result   *resultView      `json:"result"`
 	Error    *errorView       `json:"error"`
@@ -164,7 +165,7 @@ func (s *Server) results(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	jobs, next, err := s.Reads.BatchJobs(ctx, caller, id, 0, resultsTogether)
+	jobs, next, more, err := s.Reads.BatchJobs(ctx, caller, id, store.ResultsAfter{}, resultsTogether)
 	if err != nil {
 		return err
 	}
@@ -174,10 +175,10 @@ func (s *Server) results(c echo.Context) error {
 		return nil
 	}
 	for {
-		if err := s.writeResults(c, jobs); err != nil || next == 0 {
+		if err := s.writeResults(c, jobs); err != nil || !more {
 			return nil // an error is the client's going
 		}
-		if jobs, next, err = s.Reads.BatchJobs(ctx, caller, id, next, resultsTogether); err != nil {
+		if jobs, next, more, err = s.Reads.BatchJobs(ctx, caller, id, next, resultsTogether); err != nil {
 			s.log.DebugContext(ctx, "results cut", "requestId", requestID(c), "batchId", id, "err", err)
 			panic(http.ErrAbortHandler) // the client must not take what it has for everything
 		}
@@ -188,7 +189,11 @@ func (s *Server) writeResults(c echo.Context, jobs []job.Job) error {
 	var page []byte
 	for _, j := range jobs {
 		v := viewOf(j)
-		line, err := json.Marshal(resultLine{j.CustomID, j.ID, j.State, v.Result, v.Error, v.Usage, v.CostUSD})
+		var id *string
+		if j.ID != "" {
+			id = &j.ID
+		}
+		line, err := json.Marshal(resultLine{j.CustomID, id, j.State, v.Result, v.Error, v.Usage, v.CostUSD})
 		if err != nil {
 			return err
 		}

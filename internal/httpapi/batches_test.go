@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"sandpiper/internal/auth"
+	"sandpiper/internal/dispatch"
 	"sandpiper/internal/httpapi"
 	"sandpiper/internal/job"
 	"sandpiper/internal/store"
@@ -100,7 +102,14 @@ func (h *house) results(id string) (all []resultOf) {
 func TestABatchFromLinesToResults(t *testing.T) {
 	h := newHouse(t)
 	const n = 1203 // several writes, and several pages of results
-	b := h.acceptedBatch(h.upload(prompts(n)))
+	a := h.upload(prompts(n))
+	pending := h.results(into[batch](t, a).BatchID)
+	for i, r := range pending {
+		if r.CustomID != fmt.Sprintf("line-%d", i) || r.JobID != "" || r.State != "queued" || r.Result != nil || r.Error != nil || len(pending) != n {
+			t.Fatalf("of %d lines that are no jobs yet, %d is %+v", len(pending), i, r)
+		}
+	}
+	b := h.acceptedBatch(a)
 	if b.Accepted != n || b.Rejected != 0 {
 		t.Errorf("accepted %+v, want %d", b, n)
 	}
@@ -240,20 +249,38 @@ func TestUploadsThatAreRefused(t *testing.T) {
 	}
 }
 
+// keeping tells of all lines that are kept.
+type keeping struct {
+	dispatch.Uploader
+	kept chan int
+}
+
+func (k keeping) AddLines(ctx context.Context, b *job.Batch, lines []job.Line) error {
+	err := k.Uploader.AddLines(ctx, b, lines)
+	if err == nil {
+		k.kept <- len(lines)
+	}
+	return err
+}
+
 func TestAnUploadThatBreaksOffAcceptsNothing(t *testing.T) {
-	h := newHouse(t)
+	kept := make(chan int, 2)
+	h := newHouse(t, func(d *httpapi.Deps, _ *httpapi.Options) { d.Batches = keeping{d.Batches.(dispatch.Uploader), kept} })
 	body := prompts(700)
 	conn := h.raw(fmt.Sprintf("POST /api/batches?userId=ann HTTP/1.1\r\nContent-Type: application/jsonl\r\nContent-Length: %d\r\n", 2*len(body)))
 	if _, err := io.WriteString(conn, body); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "staged lines", func() bool { jobs, _ := h.stored(); return jobs == 200 }) // the page is full
+	<-kept
 	conn.Close()
-	eventually(t, "nothing left", func() bool {
-		h.settleBatches(time.Hour)
-		jobs, _ := h.stored()
-		return jobs == 0
+	eventually(t, "the end of the upload", func() bool {
+		n, err := h.store.TurnBatches(t.Context(), time.Hour)
+		return err != nil || n > 0 // it was given up, and is deleted
 	})
+	h.settleBatches(time.Hour)
+	if jobs, _ := h.stored(); jobs > 0 {
+		t.Errorf("%d jobs are there of an upload that broke off", jobs)
+	}
 }
 
 func TestAnUploadWithAKeyIsAcceptedOnce(t *testing.T) {
@@ -348,6 +375,7 @@ func TestLinesAreNotInMemoryTogether(t *testing.T) {
 	if err := <-answered; err != nil {
 		t.Fatal(err)
 	}
+	h.settleBatches(time.Hour)
 	jobs, _, err := h.store.Jobs(t.Context(), storetest.Ann, store.JobFilter{Limit: 1})
 	if err != nil || len(jobs) != 1 || jobs[0].CustomID != fmt.Sprint(lines-1) {
 		t.Errorf("the last job is %+v, %v", jobs, err)

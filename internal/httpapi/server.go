@@ -31,7 +31,7 @@ type Reads interface {
 	Jobs(ctx context.Context, c auth.Caller, f store.JobFilter) (items []job.Job, next string, err error)
 	Events(ctx context.Context, c auth.Caller, jobID string, after int64, limit int) ([]job.Event, error)
 	Batch(ctx context.Context, c auth.Caller, id string) (job.Batch, error)
-	BatchJobs(ctx context.Context, c auth.Caller, id string, after int64, limit int) (jobs []job.Job, next int64, err error)
+	BatchJobs(ctx context.Context, c auth.Caller, id string, after store.ResultsAfter, limit int) (jobs []job.Job, next store.ResultsAfter, more bool, err error)
 }
 
 // Batches takes batches; dispatch.Uploader does.

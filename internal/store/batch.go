@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 
 	"sandpiper/internal/auth"
@@ -12,14 +10,13 @@ import (
 
 // A batch comes in as an upload: OpenBatch, AddLines as often as it takes, CompleteBatch. Only the last one accepts anything.
 //
-// Until then its jobs are staged: their rows are there, queued, but they are due in the far future (heldUntil), wait for
-// waitsForBatch and have no event (last_seq = 0), so that nobody claims or hints them, and no stream shows what may yet go
-// away. TurnBatches does the rest in chunks: what is complete is made due, with the first event of each job; what is to be
-// cancelled is cancelled; an upload that was given up, or of which nothing was heard for a time, is deleted. Nothing of it
-// was ever answered with success.
-
-// waitsForBatch is shown of a staged job.
-const waitsForBatch = "the rest of its batch"
+// Until then its lines are no jobs. They wait in batch_lines, hundreds in one row, for a row of jobs stands in many indexes,
+// and what may yet go away is not worth that. Of a complete batch TurnBatches makes the lines jobs, chunk by chunk, each due
+// and with its first event; or cancelled, when that was asked for meanwhile. An upload that was given up, or of which nothing
+// was heard for a time, it deletes. Nothing of it was ever answered with success.
+//
+// A batch with lines is pending, and counts as settled for programs that do not know of lines: these staged the jobs themselves,
+// as rows that are due in the far future (heldUntil) and have no event (last_seq = 0), and TurnBatches makes such jobs due too.
 
 // ofBatch finds jobs of a batch ($1) with numbers above $2, up to $3.
 const ofBatch = ` batch_id <> '' AND batch_id = $1 AND number > $2 AND number <= $3 `
@@ -32,18 +29,18 @@ func (s *Store) OpenBatch(ctx context.Context, c auth.Caller, b job.Batch) error
 		return fmt.Errorf("open batch for user %s: %w", b.UserID, job.ErrForbidden)
 	}
 	err := s.write(ctx, about(aboutBatch(b.ID)), func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO batches (id, tenant, user_id, created_at, touched_at) VALUES ($1, $2, $3, {now}, {now})
-			ON CONFLICT (id) DO NOTHING`, b.ID, c.Tenant, b.UserID)
+		_, err := t.exec(ctx, `INSERT INTO batches (id, tenant, user_id, created_at, touched_at, settled, pending)
+			VALUES ($1, $2, $3, {now}, {now}, TRUE, TRUE) ON CONFLICT (id) DO NOTHING`, b.ID, c.Tenant, b.UserID)
 		return err
 	})
 	return wrap(err, "open batch "+b.ID)
 }
 
-// AddLines stages the next jobs of an upload in their order; before says how many it has already, so that a call whose
+// AddLines keeps the next lines of an upload in their order, jobs with their ids; before says how many it has already, so that a call whose
 // answer was lost may be repeated. Lines name no sandbox and go on with no conversation. job.ErrBatchDropped: it was given
 // up meanwhile.
 func (s *Store) AddLines(ctx context.Context, b job.Batch, before int64, lines []job.Job) error {
-	rows, err := lineRowsOf(lines)
+	chunks, err := chunksOf(lines)
 	if err != nil {
 		return wrap(err, "add lines to batch "+b.ID)
 	}
@@ -57,7 +54,7 @@ func (s *Store) AddLines(ctx context.Context, b job.Batch, before int64, lines [
 		if !more {
 			return t.addedBefore(ctx, b.ID, after)
 		}
-		return t.insertLines(ctx, b, rows)
+		return t.keepLines(ctx, b.ID, before, chunks)
 	})
 	return wrap(err, "add lines to batch "+b.ID)
 }
@@ -70,67 +67,6 @@ func (t *tx) addedBefore(ctx context.Context, id string, lines int64) error {
 		return job.ErrBatchDropped
 	}
 	return err
-}
-
-// lineRows are staged jobs as columns.
-type lineRows struct {
-	ids, customs, talks, models, retries []string
-	priorities                           []int64
-	specs, inputs                        [][]byte
-}
-
-func lineRowsOf(lines []job.Job) (r lineRows, err error) {
-	for _, j := range lines {
-		spec, err := json.Marshal(j.Spec)
-		priority := j.Spec.Priority.Rank()
-		switch {
-		case err != nil:
-			return r, fmt.Errorf("encode spec: %w", err)
-		case priority < 0 || j.ID == "":
-			return r, errors.New("a job needs an id and a known priority")
-		case j.Spec.SandboxID != "" || j.Spec.Continues():
-			return r, errors.New("a line names no sandbox and goes on with nothing")
-		}
-		r.ids, r.customs, r.talks = append(r.ids, j.ID), append(r.customs, j.CustomID), append(r.talks, job.NewConversationID())
-		r.models, r.retries = append(r.models, j.Spec.Model), append(r.retries, j.RetryOf)
-		r.priorities = append(r.priorities, int64(priority))
-		r.specs, r.inputs = append(r.specs, spec), append(r.inputs, []byte(j.Spec.Input))
-	}
-	return r, nil
-}
-
-// insertLines inserts staged jobs, where the engine can all in one statement.
-func (t *tx) insertLines(ctx context.Context, b job.Batch, r lineRows) error {
-	if t.places == nil {
-		return t.insertEachLine(ctx, b, r)
-	}
-	_, err := t.exec(ctx, `INSERT INTO jobs (id, tenant, user_id, state, priority, spec, batch_id, custom_id, conversation_id,
-			retry_of, model, waiting_for, created_at, run_after)
-		SELECT l.id, $1, $2, 'queued', l.priority, l.spec, $3, l.custom, l.talk, l.retry, l.model, $4, {now}, $5
-		FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bytea[])
-			WITH ORDINALITY AS l (id, custom, talk, model, retry, priority, spec, n) ORDER BY l.n`,
-		b.Tenant, b.UserID, b.ID, waitsForBatch, int64(heldUntil), r.ids, r.customs, r.talks, r.models, r.retries, r.priorities, r.specs)
-	if err != nil {
-		return fmt.Errorf("insert lines: %w", err)
-	}
-	_, err = t.exec(ctx, `INSERT INTO inputs (job_id, input) SELECT * FROM unnest($1::text[], $2::bytea[])`, r.ids, r.inputs)
-	return wrap(err, "insert inputs")
-}
-
-func (t *tx) insertEachLine(ctx context.Context, b job.Batch, r lineRows) error {
-	for i, id := range r.ids {
-		err := t.must(ctx, `INSERT INTO jobs (id, tenant, user_id, state, priority, spec, batch_id, custom_id, conversation_id,
-			retry_of, model, waiting_for, created_at, run_after)
-			VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7, $8, $9, $10, $11, {now}, $12)`,
-			id, b.Tenant, b.UserID, r.priorities[i], r.specs[i], b.ID, r.customs[i], r.talks[i], r.retries[i], r.models[i], waitsForBatch, int64(heldUntil))
-		if err == nil {
-			err = t.must(ctx, `INSERT INTO inputs (job_id, input) VALUES ($1, $2)`, id, r.inputs[i])
-		}
-		if err != nil {
-			return fmt.Errorf("insert line %s: %w", r.customs[i], err)
-		}
-	}
-	return nil
 }
 
 // CompleteBatch accepts an upload: all its jobs, or with an error none. The same key with the same fingerprint gives the

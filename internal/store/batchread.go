@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
@@ -19,13 +21,14 @@ func (s *Store) Batch(ctx context.Context, c auth.Caller, id string) (job.Batch,
 	for _, state := range job.States {
 		b.Counts[state] = 0
 	}
-	rows, err := s.reads.query(ctx, `SELECT state, COUNT(*), SUM(cost_usd) FROM jobs WHERE batch_id <> '' AND batch_id = $1 GROUP BY state`, id)
+	rows, err := s.reads.query(ctx, `SELECT state, COUNT(*), SUM(cost_usd) FROM jobs WHERE batch_id <> '' AND batch_id = $1 GROUP BY state
+		UNION ALL SELECT 'queued', CAST(COALESCE(SUM(n), 0) AS BIGINT), NULL FROM batch_lines WHERE batch_id = $1`, id)
 	_, err = collect(rows, err, func(row scanner) (none struct{}, err error) {
 		var state job.State
 		var n int64
 		var cost sql.NullFloat64
 		err = row.Scan(&state, &n, &cost)
-		b.Counts[state] = n
+		b.Counts[state] += n // queued are those that wait to become jobs too: in one statement, so that each is counted once
 		b.CostUSD += cost.Float64
 		return none, err
 	})
@@ -40,32 +43,79 @@ func (s *Store) batchOf(ctx context.Context, c auth.Caller, id string) (job.Batc
 	return b, err
 }
 
+// ResultsAfter says which lines of a batch a reader has had. Its zero value: none yet.
+//
+// Lines become jobs while they are read, in their order. The numbers of jobs tell how far a reader has come, but those lines
+// that were no jobs when it read them had none.
+type ResultsAfter struct {
+	Lines  int64 // it has had so many of the first lines
+	jobs   int64 // of these, so many of the first ones as jobs
+	number int64 // of the last of these jobs
+}
+
 // BatchJobs reads the jobs of a batch of c in the order of its lines, without their inputs: at most limit of them, and no
-// more after MaxRead bytes. after is what it returned as next, 0 at first; 0 says that there are no more.
-// job.ErrBatchNotFound as for Batch.
-func (s *Store) BatchJobs(ctx context.Context, c auth.Caller, id string, after int64, limit int) (jobs []job.Job, next int64, err error) {
-	return s.batchJobs(ctx, c, id, `SELECT {empty}, `+jobColumns+` FROM jobs j LEFT JOIN results r ON r.job_id = j.id
-		WHERE j.batch_id <> '' AND j.batch_id = $1 AND j.number > $2 ORDER BY j.number LIMIT $3`, after, limit)
+// more after MaxRead bytes. A line that is no job yet is queued, and has no id. after is what it returned as next; more says
+// whether there may be others. job.ErrBatchNotFound as for Batch.
+func (s *Store) BatchJobs(ctx context.Context, c auth.Caller, id string, after ResultsAfter, limit int) (jobs []job.Job, next ResultsAfter, more bool, err error) {
+	b, err := s.batchOf(ctx, c, id)
+	if err == nil {
+		jobs, err = s.pendingJobs(ctx, b, after.Lines, limit)
+	}
+	if err != nil {
+		return nil, after, false, wrap(err, "read batch "+id)
+	}
+	next = after
+	if len(jobs) == 0 {
+		var last int64
+		jobs, last, _, err = s.batchJobs(ctx, id, `SELECT {empty}, `+jobColumns+` FROM jobs j LEFT JOIN results r ON r.job_id = j.id
+			WHERE j.batch_id <> '' AND j.batch_id = $1 AND j.number > $2 ORDER BY j.number LIMIT $3 OFFSET $4`,
+			after.number, limit, after.Lines-after.jobs)
+		if len(jobs) > 0 {
+			next.number, next.jobs = last, after.Lines+int64(len(jobs))
+		}
+	}
+	next.Lines += int64(len(jobs))
+	return jobs, next, len(jobs) > 0 && next.Lines < b.Accepted, err
 }
 
-// FailedOf is BatchJobs for those that failed, with their inputs.
+// pendingJobs are the lines of a batch from one on, as the jobs that they will be; none when that one is a job already. So this is
+// asked first: what is a job never is a line again.
+func (s *Store) pendingJobs(ctx context.Context, b job.Batch, line int64, limit int) (jobs []job.Job, err error) {
+	first, r, err := linesAt(ctx, s.reads, b.ID, line)
+	for i := int(line - first); err == nil && i < r.count() && len(jobs) < limit; i++ {
+		j := job.Job{
+			Tenant: b.Tenant, UserID: b.UserID, BatchID: b.ID, CustomID: r.customs[i], RetryOf: r.retries[i],
+			State: job.Queued, CreatedAt: b.CreatedAt,
+		}
+		if err = json.Unmarshal(r.specs[i], &j.Spec); err != nil {
+			err = fmt.Errorf("decode spec of line %s: %w", j.CustomID, err)
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, err
+}
+
+// FailedOf reads those jobs of a batch that failed, with their inputs, as BatchJobs does. after is what it returned as next, 0
+// at first; 0 says that there are no more.
 func (s *Store) FailedOf(ctx context.Context, c auth.Caller, id string, after int64, limit int) (jobs []job.Job, next int64, err error) {
-	return s.batchJobs(ctx, c, id, `SELECT i.input, `+jobColumns+` FROM jobs j JOIN inputs i ON i.job_id = j.id
-		LEFT JOIN results r ON r.job_id = j.id
-		WHERE j.batch_id <> '' AND j.batch_id = $1 AND j.number > $2 AND j.state = 'failed' ORDER BY j.number LIMIT $3`, after, limit)
-}
-
-func (s *Store) batchJobs(ctx context.Context, c auth.Caller, id, query string, after int64, limit int) (jobs []job.Job, next int64, err error) {
 	if _, err := s.batchOf(ctx, c, id); err != nil {
 		return nil, 0, wrap(err, "read batch "+id)
 	}
-	rows, err := s.reads.query(ctx, query, id, after, limit)
-	page, more, err := collectMost(rows, err, scanJob, func(r jobRow) int { return r.weight })
+	jobs, last, cut, err := s.batchJobs(ctx, id, `SELECT i.input, `+jobColumns+` FROM jobs j JOIN inputs i ON i.job_id = j.id
+		LEFT JOIN results r ON r.job_id = j.id
+		WHERE j.batch_id <> '' AND j.batch_id = $1 AND j.number > $2 AND j.state = 'failed' ORDER BY j.number LIMIT $3`, after, limit)
+	if cut || len(jobs) == limit {
+		next = last
+	}
+	return jobs, next, err
+}
+
+// batchJobs reads jobs of a batch up to MaxRead bytes; cut says that there are more, and last is the number of the last one.
+func (s *Store) batchJobs(ctx context.Context, id, query string, args ...any) (jobs []job.Job, last int64, cut bool, err error) {
+	rows, err := s.reads.query(ctx, query, append([]any{id}, args...)...)
+	page, cut, err := collectMost(rows, err, scanJob, func(r jobRow) int { return r.weight })
 	for _, r := range page {
-		jobs = append(jobs, r.Job)
+		jobs, last = append(jobs, r.Job), r.number
 	}
-	if more || len(page) == limit {
-		next = page[len(page)-1].number
-	}
-	return jobs, next, wrap(err, "read the jobs of batch "+id)
+	return jobs, last, cut, wrap(err, "read the jobs of batch "+id)
 }

@@ -13,9 +13,20 @@ import (
 // batchChunk is how many jobs of a batch one write changes: few enough that nobody who shares its commit waits for long.
 const batchChunk = 500
 
-// TurnBatches does one chunk of what is to be done for each of a few batches (see above), oldest first, and says for how
-// many: 0 means that nothing is to be done now. An upload that brought nothing for as long as silence is given up.
+// TurnBatches does one chunk of what is to be done for each of a few batches (see above), and says for how many: 0 means that
+// nothing is to be done now. An upload that brought nothing for as long as silence is given up.
 func (s *Store) TurnBatches(ctx context.Context, silence time.Duration) (worked int, err error) {
+	worked, err = s.turnPending(ctx, silence)
+	if err == nil {
+		var more int
+		more, err = s.turnUnsettled(ctx, silence)
+		worked += more
+	}
+	return worked, wrap(err, "work at batches")
+}
+
+// turnUnsettled does a chunk of what is to be done for jobs: where they are to be cancelled, or were staged by an earlier program.
+func (s *Store) turnUnsettled(ctx context.Context, silence time.Duration) (worked int, err error) {
 	type todo struct {
 		id, tenant     string
 		cancel, broken bool
@@ -44,7 +55,7 @@ func (s *Store) TurnBatches(ctx context.Context, silence time.Duration) (worked 
 		}
 		worked++
 	}
-	return worked, wrap(err, "work at batches")
+	return worked, err
 }
 
 // dropSilent gives an upload up, unless it has brought something meanwhile.

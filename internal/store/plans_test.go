@@ -301,7 +301,7 @@ func batches(t *testing.T, s *store.Store) {
 		turn()
 		_, err = s.Batch(t.Context(), auth.User("heavy"), b.ID)
 		must(t, err)
-		_, _, err = s.BatchJobs(t.Context(), auth.User("heavy"), b.ID, 0, 10)
+		_, _, _, err = s.BatchJobs(t.Context(), auth.User("heavy"), b.ID, store.ResultsAfter{}, 10)
 		must(t, err)
 		_, _, err = s.FailedOf(t.Context(), auth.User("heavy"), b.ID, 0, 10)
 		must(t, err)

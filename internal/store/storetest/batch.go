@@ -14,6 +14,10 @@ import (
 var batchFacts = []fact{
 	{"an upload accepts nothing before it is complete", batchStaged},
 	{"a complete batch becomes due, each job with its first event", batchDue},
+	{"while lines become jobs each is counted and told once", batchBetweenChunks},
+	{"a cancel while lines become jobs ends those that were, and those that were not yet", batchCancelledBetweenChunks},
+	{"a small batch does not wait behind a large one", batchesTakeTurns},
+	{"a line that no column takes is refused before it is kept", batchNoText},
 	{"lines whose answer was lost are added once", batchLinesAgain},
 	{"an upload that broke off leaves nothing", batchBrokenOff},
 	{"an upload that was given up takes nothing more", batchDropped},
@@ -82,16 +86,15 @@ func settle(t *testing.T, s *store.Store, silence time.Duration) {
 // membersOf are the jobs of a batch, by pages of 3.
 func membersOf(t *testing.T, s *store.Store, id string) (all []job.Job) {
 	t.Helper()
-	for after := int64(0); ; {
-		jobs, next, err := s.BatchJobs(t.Context(), Ann, id, after, 3)
-		if err != nil {
+	for after, more := (store.ResultsAfter{}), true; more; {
+		var jobs []job.Job
+		var err error
+		if jobs, after, more, err = s.BatchJobs(t.Context(), Ann, id, after, 3); err != nil {
 			t.Fatal(err)
 		}
-		if all = append(all, jobs...); next == 0 {
-			return all
-		}
-		after = next
+		all = append(all, jobs...)
 	}
+	return all
 }
 
 // tally is what a batch says of its jobs.
@@ -116,14 +119,9 @@ func batchStaged(t *testing.T, s *store.Store) {
 		t.Errorf("due %v %v, overdue %v %v; want none", due, err, overdue, err2)
 	}
 	jobs, _, err := s.Jobs(t.Context(), Ann, store.JobFilter{})
-	if err != nil || len(jobs) != 9 || jobs[0].WaitingFor == "" || !jobs[0].RunAfter.IsZero() {
-		t.Fatalf("staged jobs: %+v, %v", jobs, err)
-	}
-	if _, err := s.Claim(t.Context(), ClaimOf(jobs[0].ID)); !errors.Is(err, job.ErrNotClaimable) {
-		t.Errorf("claim of a staged job: %v, want ErrNotClaimable", err)
-	}
-	if events := Events(t, s, jobs[0].ID); len(events) > 0 {
-		t.Errorf("a staged job has events: %+v", events)
+	stream, err2 := Stream(t, s, Ann, store.Scope{BatchID: b.ID}, 0, 100)
+	if err != nil || err2 != nil || len(jobs)+len(stream) > 0 {
+		t.Errorf("jobs %+v, %v, and events %+v, %v; want none", jobs, err, stream, err2)
 	}
 }
 
@@ -317,7 +315,7 @@ func batchOwn(t *testing.T, s *store.Store) {
 	b := accepted(t, s, 1)
 	for name, c := range map[string]auth.Caller{"Bob": Bob, "another tenant's Ann": {Tenant: "acme", UserID: "ann"}} {
 		_, err := s.Batch(t.Context(), c, b.ID)
-		_, _, err2 := s.BatchJobs(t.Context(), c, b.ID, 0, 1)
+		_, _, _, err2 := s.BatchJobs(t.Context(), c, b.ID, store.ResultsAfter{}, 1)
 		if err3 := s.CancelBatch(t.Context(), c, b.ID); !errors.Is(err, job.ErrBatchNotFound) || !errors.Is(err2, job.ErrBatchNotFound) || !errors.Is(err3, job.ErrBatchNotFound) {
 			t.Errorf("%s: %v, %v, %v; want ErrBatchNotFound", name, err, err2, err3)
 		}
