@@ -111,8 +111,11 @@ func (o *object) add(err error) {
 
 // take returns a field as it stands in the body, nil when it is absent.
 func (o *object) take(name string) json.RawMessage {
-	o.taken[name] = true
-	return o.raw[name]
+	raw, given := o.raw[name]
+	if given {
+		o.taken[name] = true
+	}
+	return raw
 }
 
 // text takes a string. It is "" when the field is absent or not a string.

@@ -61,6 +61,9 @@ func (o *object) retry(name string) (r job.Retry) {
 // widen it, and a misspelt name would narrow nothing.
 func (o *object) tools(name string) []string {
 	list := o.list(name)
+	if len(list) == 0 {
+		return list // as in nearly every line of a batch: the policy is copied for those who name tools
+	}
 	known := snapshot.Policy().Tools
 	for i, entry := range list {
 		if !o.bad[name] && !slices.Contains(known, job.ToolOf(entry)) {
