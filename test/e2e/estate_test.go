@@ -38,7 +38,7 @@ var apart = []string{
 	"TestASandboxIsCreatedThroughAWorker", "TestReadinessOfAFleet", "TestAnOlderSchemaEndsTheStart", "TestANewerSchema", "TestAnUpBesideAnother",
 	"TestEveryTestThatIsLeftOutIsThere",
 	"TestPostgresIsGoneWhilePromptsRun", "TestABadPlatformCostsDelayAndNothingElse", // they have a database and a platform of their own
-	"TestSoak", "TestManyRunningPrompts", "TestRunningPromptsAreHandedOver", "TestAStoppedProcessThatGoesOn", "TestEverythingIsGoneAtOnce", "TestADatabaseThatIsFullIsSaid",
+	"TestSoak", "TestManyLines", "TestManyRunningPrompts", "TestRunningPromptsAreHandedOver", "TestAStoppedProcessThatGoesOn", "TestEverythingIsGoneAtOnce", "TestADatabaseThatIsFullIsSaid",
 }
 
 // chooseEstate leaves out what the estate has no use for.
