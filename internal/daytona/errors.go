@@ -16,7 +16,7 @@ var (
 	ErrUnauthorized = errors.New("the key was refused") // stop: many of these block the whole address, good keys included
 	ErrForbidden    = errors.New("not allowed")
 	ErrConflict     = errors.New("conflict")
-	ErrQuota        = errors.New("a quota or the capacity is used up") // try again later
+	ErrQuota        = errors.New("a quota or the capacity is used up")          // try again later
 	ErrTooBig       = errors.New("more is asked for than one sandbox may have") // asking again does not help
 	ErrRateLimited  = errors.New("too many requests")
 	ErrTimeout      = errors.New("the command took too long and was killed")

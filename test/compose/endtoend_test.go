@@ -15,7 +15,7 @@ func (c *composition) triesEndToEnd() {
 	c.model.leave(c.t)
 	defer c.model.listen(c.t, addr)
 	cmd := exec.Command("go", "test", "-count=1", "-vet=off", "-v", "-timeout", "30m", "-parallel", "1", "./test/e2e",
-		"-args", "-estate", "composed", "-composed", c.url, "-model", addr, "-prompts", "20", "-jobs", "15") // a third of a usual run: all of it is on one model's address, one test at a time
+		"-args", "-estate", "composed", "-composed", c.url, "-model", addr)
 	cmd.Dir = filepath.Clean(root)
 	cmd.Env = append(os.Environ(), "E2E_COMPOSED_KEYS="+strings.Join(c.tenants, " "))
 	out, err := cmd.CombinedOutput()
