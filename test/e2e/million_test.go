@@ -28,7 +28,7 @@ const (
 )
 
 // TestManyLines sends a batch of no-op prompts, cancels it when half of its lines are jobs, and reads its results: every line has
-// one. All the time another person asks something now and then. -lines 1000000 -goals makes it a measurement.
+// one. All the time another person asks something now and then. -lines 100000 makes it a measurement, and -goals a demand.
 func TestManyLines(t *testing.T) {
 	model := scripted.New(t)
 	f := newFleet(t, model, append(usual(t, model), "SANDPIPER_EXECUTOR=noop", "LOG_LEVEL=warn"))
