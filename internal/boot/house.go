@@ -71,6 +71,7 @@ type House struct {
 	pool         *pool.Pool
 	keeper       *pool.Keeper
 	warden       *pool.Warden
+	usher        *pool.Usher
 	reaper       *pool.Reaper   // nil where sandboxes may be idle for ever
 	follower     *pool.Follower // nil where the configuration names the snapshot, or the embedded Daytona has its own
 	forgetter    *dispatch.Forgetter

@@ -144,7 +144,7 @@ func (h *House) openWorker(context.Context) error {
 	})
 	h.name = "worker_" + job.NewToken()
 	o := worker.Options{
-		Name: h.name, Slots: h.cfg.Concurrency, PerUser: h.cfg.UserConcurrency, Lease: lease, Key: h.keyLabel(), BaseURL: h.baseURL(), Offline: h.Offline(), Noop: h.cfg.Noop(),
+		Name: h.name, Slots: h.cfg.Concurrency, PerUser: h.cfg.UserConcurrency, Limits: h.limits(), Lease: lease, Key: h.keyLabel(), BaseURL: h.baseURL(), Offline: h.Offline(), Noop: h.cfg.Noop(),
 		Policy:   claude.Policy{Tools: policy.Tools, Allowed: policy.Allowed, Settings: string(policy.Settings)},
 		Secrets:  []string{h.cfg.AnthropicKey.Reveal(), h.cfg.DaytonaKey.Reveal(), h.cfg.JWTSecret.Reveal()},
 		KeepRuns: days(h.cfg.KeepRuns), Retries: h.cfg.Retries, Gather: time.Duration(h.cfg.GatherMillis) * time.Millisecond, News: h.listen(), Metrics: h.metrics, Log: h.log,
@@ -157,11 +157,12 @@ func (h *House) openWorker(context.Context) error {
 	}
 	h.governor = dispatch.NewGovernor(h.store, o.Key, dispatch.GovernorOptions{Holder: h.name, Log: h.log})
 	h.batcher = dispatch.NewBatcher(h.store, dispatch.BatcherOptions{Holder: h.name, Log: h.log})
-	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: h.name, News: h.listen(), Log: h.log})
+	h.keeper = pool.NewKeeper(h.pool, h.store, pool.KeeperOptions{Worker: h.name, Limits: h.limits(), News: h.listen(), Log: h.log})
 	h.pruner = dispatch.NewPruner(h.store, dispatch.PrunerOptions{Keep: days(h.cfg.KeepEvents), Holder: h.name, Log: h.log})
 	if h.local == nil && h.cfg.Snapshot == "" {
 		h.follower = pool.NewFollower(h.pool, h.store, pool.FollowerOptions{Log: h.log})
 	}
+	h.usher = pool.NewUsher(h.store, h.pool.Fresh, pool.UsherOptions{Holder: h.name, Limits: h.limits(), News: h.listen(), Reaped: h.metrics.SandboxesReaped, Log: h.log})
 	if idle > 0 {
 		h.reaper = pool.NewReaper(h.store, pool.ReaperOptions{Holder: h.name, Idle: idle, Reaped: h.metrics.SandboxesReaped, Log: h.log})
 	}
@@ -174,6 +175,11 @@ func (h *House) openWorker(context.Context) error {
 		Lease: lease, TrustLeases: !h.cfg.Postgres(), Holder: h.name, PerUser: h.cfg.UserConcurrency, Wake: h.listen(), Log: h.log,
 	})
 	return nil
+}
+
+// limits are how many sandboxes there may be.
+func (h *House) limits() job.Limits {
+	return job.Limits{All: h.cfg.MaxSandboxes, PerUser: h.cfg.MaxUserSandboxes}
 }
 
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
@@ -216,7 +222,7 @@ func (h *House) openServer(context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := httpapi.Options{Hosts: h.cfg.HostList(), Origins: origins(h.cfg.HostList()), Log: h.log}
+	o := httpapi.Options{Hosts: h.cfg.HostList(), Origins: origins(h.cfg.HostList()), Limits: h.limits(), Log: h.log}
 	if h.serves() {
 		d.Keys, d.Queues = keys, h.monitor
 		h.server = httpapi.New(d, o)

@@ -71,6 +71,7 @@ func (h *House) work(ctx context.Context) error {
 	if !h.cfg.Noop() { // then there is no platform
 		g.Go(func() error { return h.warden.Run(ctx) })
 	}
+	g.Go(func() error { return h.usher.Run(ctx) })
 	if h.reaper != nil {
 		g.Go(func() error { return h.reaper.Run(ctx) })
 	}

@@ -75,6 +75,9 @@ type Config struct {
 
 	IdleMinutes int `env:"SANDPIPER_IDLE_MINUTES" envDefault:"60" doc:"how many minutes a sandbox may be idle before it is deleted, with its files and the conversations in it, 0 to 5256000; one that a queued job names is kept. 0: until the platform deletes it, a day after it stopped it"`
 
+	MaxSandboxes     int `env:"SANDPIPER_MAX_SANDBOXES" envDefault:"0" doc:"how many sandboxes may exist at once, of all users together, 0 to 100000. Beyond it the one that has been idle for longest is deleted; where none is, jobs wait, and waitingFor says so. An eighth of them, one at least, is not made for bulk jobs. The same for all processes. 0: any number"`
+	MaxUserSandboxes int `env:"SANDPIPER_MAX_USER_SANDBOXES" envDefault:"0" doc:"how many sandboxes of one user may exist at once, 0 to 10000; more jobs of that user wait. The same for all processes. 0: any number"`
+
 	Executor string `env:"SANDPIPER_EXECUTOR" envDefault:"sandbox" doc:"sandbox; or noop, for load tests: no sandbox and no command, the answer is the input padded to 1,024 bytes"`
 
 	LogFormat string `env:"LOG_FORMAT" doc:"text or json" default:"text on a terminal, else json"`
@@ -174,6 +177,8 @@ func (c Config) validate(role Role) []error {
 	check("SANDPIPER_GATHER_MS", within(c.GatherMillis, 1, 10_000))
 	check("SANDPIPER_KEEP_RUNS_DAYS", within(c.KeepRuns, 0, 36_500))
 	check("SANDPIPER_IDLE_MINUTES", within(c.IdleMinutes, 0, 5_256_000))
+	check("SANDPIPER_MAX_SANDBOXES", within(c.MaxSandboxes, 0, 100_000))
+	check("SANDPIPER_MAX_USER_SANDBOXES", within(c.MaxUserSandboxes, 0, 10_000))
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
 	check("SANDPIPER_EXECUTOR", oneOf(c.Executor, "sandbox", "noop"))
 	c.validKeys(check)

@@ -71,6 +71,7 @@ var problems = []struct {
 	{job.ErrBatchNotFound, http.StatusNotFound, job.BatchNotFound, "There is no such batch, or it is not yours."},
 	{job.ErrBatchDropped, http.StatusBadRequest, job.BodyIncomplete, "The body ended before it was complete, or came too slowly. Nothing of it was accepted."},
 	{job.ErrSandboxBusy, http.StatusConflict, job.SandboxBusy, "A job runs in the sandbox. Cancel it or wait for its end, and ask again."},
+	{job.ErrSandboxLimit, http.StatusConflict, job.SandboxLimit, "There are as many sandboxes as may be, and none of them is idle. Delete one, or wait for the end of a job, and ask again."},
 	{job.ErrFinished, http.StatusConflict, job.JobFinished, "The job has ended; ended jobs never change."},
 	{job.ErrUnfinished, http.StatusConflict, job.JobNotFinished, "The job has not ended. Wait for its end, or cancel it, and ask again."},
 	{job.ErrKeyReused, http.StatusConflict, job.IdempotencyConflict, "This Idempotency-Key came with another body."},

@@ -45,7 +45,7 @@ func (s *Server) createSandbox(c echo.Context) error {
 		return err
 	}
 	// What it is made of, its maker knows.
-	sb, first, replayed, err := s.Sandboxes.AddSandboxOnce(c.Request().Context(), caller, job.Sandbox{ID: job.NewSandboxID()}, key)
+	sb, first, replayed, err := s.Sandboxes.AddSandboxOnce(c.Request().Context(), caller, job.Sandbox{ID: job.NewSandboxID()}, key, s.o.Limits)
 	if err != nil {
 		return err
 	}

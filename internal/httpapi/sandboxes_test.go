@@ -19,7 +19,7 @@ func (h *house) maker(do func(id string) error) (done chan error) {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		for range tick.C {
-			waiting, err := h.store.SandboxesToCreate(h.t.Context(), storetest.Worker, time.Minute, 1)
+			waiting, err := h.store.SandboxesToCreate(h.t.Context(), storetest.Worker, time.Minute, 1, job.Limits{})
 			if err == nil && len(waiting) == 1 {
 				err = do(waiting[0].ID)
 			}

@@ -46,7 +46,7 @@ type Batches interface {
 
 // Sandboxes adds and shows sandboxes; *store.Store does. A worker makes what was added.
 type Sandboxes interface {
-	AddSandboxOnce(ctx context.Context, c auth.Caller, sb job.Sandbox, k store.Key) (kept job.Sandbox, first store.Answer, replayed bool, err error)
+	AddSandboxOnce(ctx context.Context, c auth.Caller, sb job.Sandbox, k store.Key, l job.Limits) (kept job.Sandbox, first store.Answer, replayed bool, err error)
 	KeepAnswer(ctx context.Context, tenant, userID string, k store.Key, a store.Answer) (store.Answer, error)
 	Sandbox(ctx context.Context, c auth.Caller, id string) (job.Sandbox, error)
 	Sandboxes(ctx context.Context, c auth.Caller, limit int) ([]job.Sandbox, error)
@@ -89,6 +89,7 @@ type Options struct {
 	Hosts      []string      // names that Host may have besides loopback, with or without a port
 	Origins    []string      // origins (scheme://host[:port]) of web pages that may call, besides loopback and the same host
 	CreateWait time.Duration // how long sandbox/create waits before it answers 202; 0 means 30 s
+	Limits     job.Limits    // of sandboxes
 	Poll       time.Duration // how often a waiting request looks without news; 0 means 1 s
 	Ping       time.Duration // between pings on WebSocket and SSE; 0 means 20 s
 	WriteWait  time.Duration // how long one message may take to be written, besides its size; 0 means 10 s

@@ -13,6 +13,7 @@ var (
 	ErrBatchNotFound   = errors.New("no such batch") // or not the caller's, or its upload is not complete
 	ErrBatchDropped    = errors.New("the upload of the batch was given up")
 	ErrSandboxBusy     = errors.New("a job runs in the sandbox")
+	ErrSandboxLimit    = errors.New("there are as many sandboxes as may be, and none is idle")
 	ErrFinished        = errors.New("the job has ended")
 	ErrUnfinished      = errors.New("the job has not ended")
 	ErrKeyReused       = errors.New("idempotency key came with another body")

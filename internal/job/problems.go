@@ -26,6 +26,7 @@ const (
 	LaneNotFound          Code = "LANE_NOT_FOUND"          // nothing ever went wrong in a lane of that name
 	BatchNotFound         Code = "BATCH_NOT_FOUND"         // no such batch, or not the caller's
 	SandboxBusy           Code = "SANDBOX_BUSY"            // a job runs in the sandbox
+	SandboxLimit          Code = "SANDBOX_LIMIT"           // there are as many sandboxes as may be
 	InvalidCursor         Code = "INVALID_CURSOR"          // not a cursor of this stream or list
 	RouteNotFound         Code = "ROUTE_NOT_FOUND"         // no such path
 	MethodNotAllowed      Code = "METHOD_NOT_ALLOWED"      // the path has no such method

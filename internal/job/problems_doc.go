@@ -117,6 +117,11 @@ var Problems = []CodeDoc{
 		"Cancel the job, or wait for its end, and ask again.", true,
 	},
 	{
+		SandboxLimit, "There are as many sandboxes as may be, and none of them is idle.",
+		"SANDPIPER_MAX_USER_SANDBOXES are the user's own, or SANDPIPER_MAX_SANDBOXES are everybody's, and jobs run in all of them or will go on there.",
+		"Delete one, or wait for the end of a job, and ask again. A job may be submitted all the same: it waits.", true,
+	},
+	{
 		JobFinished, "The job has ended; ended jobs never change.", "It ended before the request came.", "Read its result; submit a new job.", false,
 	},
 	{

@@ -17,7 +17,7 @@ import (
 
 // waiting is what the keeper reads: sandboxes that somebody asked for, and those that are to be deleted.
 type waiting interface {
-	SandboxesToCreate(ctx context.Context, worker string, lease time.Duration, limit int) ([]job.Sandbox, error)
+	SandboxesToCreate(ctx context.Context, worker string, lease time.Duration, limit int, l job.Limits) ([]job.Sandbox, error)
 	SandboxesToDelete(ctx context.Context, limit int) ([]job.Sandbox, error)
 	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
 }
@@ -25,6 +25,7 @@ type waiting interface {
 // KeeperOptions are the keeper's habits.
 type KeeperOptions struct {
 	Worker string          // whose name stands on the lease of a creation
+	Limits job.Limits      // of sandboxes
 	Every  time.Duration   // 0 means 1 s; news of a sandbox wakes it at once
 	News   <-chan job.News // may be nil
 	Log    *slog.Logger    // nil means slog.Default()
@@ -86,7 +87,7 @@ const creationLease = 90 * time.Second
 // Turn makes what is asked for and deletes what is done with. A failed one is told in its row or tried again at
 // the next turn, and holds up no other.
 func (k *Keeper) Turn(ctx context.Context) error {
-	wanted, err := k.rows.SandboxesToCreate(ctx, k.o.Worker, creationLease, 8)
+	wanted, err := k.rows.SandboxesToCreate(ctx, k.o.Worker, creationLease, 8, k.o.Limits)
 	if err != nil {
 		return err
 	}

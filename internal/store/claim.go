@@ -11,7 +11,7 @@ import (
 
 // Claim gives a job to a worker: the next attempt, a lease, and a sandbox that is its alone, in one transaction.
 // job.ErrNotClaimable: another worker holds it, it is not due, its sandbox is busy or being made, its user has q.PerUser jobs
-// running, or it has ended.
+// running, there are as many sandboxes as q.Limits says, or it has ended.
 //
 // The sandbox is the job's own; else an idle pooled one of the same user with the fingerprint of q.Fresh; else
 // q.Fresh, added as `creating`, for the claimer to make. A job whose own sandbox, named by the caller, is gone ends
@@ -34,6 +34,10 @@ func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 			got, err = s.claim(ctx, q)
 		}
 	}
+	var room roomFor
+	if errors.As(err, &room) {
+		got, err = s.claimReserved(ctx, q, room)
+	}
 	if err != nil {
 		return Claimed{}, fmt.Errorf("claim job %s: %w", q.JobID, err)
 	}
@@ -41,16 +45,23 @@ func (s *Store) Claim(ctx context.Context, q Claim) (Claimed, error) {
 }
 
 func (s *Store) claim(ctx context.Context, q Claim) (got Claimed, err error) {
-	var ended bool
+	var kept error
 	err = s.write(ctx, about(q.JobID), func(ctx context.Context, t *tx) (err error) {
 		got, err = t.claim(ctx, q)
-		if ended = errors.Is(err, errEnded) || errors.Is(err, errHeld); ended {
-			return nil // and committed: the job has ended, or waits
+		var room roomFor
+		switch kept = nil; {
+		case errors.Is(err, errEnded), errors.Is(err, errHeld):
+			kept = job.ErrNotClaimable
+		case errors.As(err, &room):
+			kept = room
+		}
+		if kept != nil {
+			return nil // and committed: the job has ended, or waits, or its seat was given back
 		}
 		return err
 	})
-	if err == nil && ended {
-		err = job.ErrNotClaimable
+	if err == nil {
+		err = kept
 	}
 	return got, err
 }
@@ -104,7 +115,7 @@ func (t *tx) enter(ctx context.Context, h *head, q Claim, j job.Job, g gate) err
 	if err := t.sit(ctx, h, q.PerUser); err != nil {
 		return err
 	}
-	if err := t.takeSandbox(ctx, h, q.Fresh); err != nil {
+	if err := t.takeSandbox(ctx, h, q, j.Spec.Priority); err != nil {
 		return t.stand(ctx, h, err)
 	}
 	return t.pass(ctx, h, g)
@@ -116,16 +127,17 @@ func (t *tx) whole(ctx context.Context, id, key string) (job.Job, head, gate, er
 	var g gate
 	var now int64
 	r, err := scanJob(beside{
-		t.row(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.deaths, j.quiet_since, j.run_after <= {now}, {now}, `+gateColumns+`
+		t.row(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.deaths, j.quiet_since, j.wants_place, j.run_after <= {now}, {now}, `+gateColumns+`
 		FROM jobs j JOIN inputs i ON i.job_id = j.id LEFT JOIN results r ON r.job_id = j.id
 		LEFT JOIN lanes l ON l.key_id = $2 AND l.model = j.model WHERE j.id = $1 {lock j}`, id, key),
-		append([]any{&h.named, &h.continues, &h.deaths, &h.quietSince, &h.due, &now}, g.dest()...),
+		append([]any{&h.named, &h.continues, &h.deaths, &h.quietSince, &h.wants, &h.due, &now}, g.dest()...),
 	})
 	if noRows(err) {
 		err = job.ErrNotFound
 	}
 	j := r.Job
 	h.tenant, h.userID, h.batchID, h.state, h.attempt, h.lastSeq = j.Tenant, j.UserID, j.BatchID, j.State, j.Attempt, j.LastSeq
+	h.waitingFor = j.WaitingFor
 	h.singled, h.cancel, h.sandboxID, h.number, h.talk, h.now = g.singled, j.CancelRequested, j.SandboxID, r.number, j.ConversationID, fromMillis(now)
 	return j, h, g, err
 }
@@ -160,7 +172,7 @@ func (t *tx) take(ctx context.Context, h *head, j *job.Job, q Claim, e job.Event
 	if j.StartedAt.IsZero() {
 		j.StartedAt = h.now
 	}
-	err = t.advance(ctx, *h, st, `, state = 'running', attempt = attempt + 1, sandbox_id = $8, waiting_for = '', started_at = $9, model = $10,
+	err = t.advance(ctx, *h, st, `, state = 'running', attempt = attempt + 1, sandbox_id = $8, waiting_for = '', wants_place = 0, started_at = $9, model = $10,
 		deaths = $11, quiet_since = {now}`, h.sandboxID, toMillis(j.StartedAt), j.Spec.Model, h.deaths)
 	if err != nil {
 		return fmt.Errorf("take: %w", err)
@@ -207,9 +219,9 @@ func (t *tx) abandoned(ctx context.Context, h *head, lease time.Duration) (why s
 }
 
 // takeSandbox finds the sandbox of a queued, due job and makes it busy with it. It sets h.sandboxID.
-func (t *tx) takeSandbox(ctx context.Context, h *head, fresh job.Sandbox) error {
+func (t *tx) takeSandbox(ctx context.Context, h *head, q Claim, p job.Priority) error {
 	if h.continues {
-		return t.takeConversation(ctx, h)
+		return t.takeConversation(ctx, h, q.Limits)
 	}
 	if h.sandboxID != "" {
 		b, err := loadSandbox(ctx, t, h.sandboxID)
@@ -218,7 +230,7 @@ func (t *tx) takeSandbox(ctx context.Context, h *head, fresh job.Sandbox) error 
 		}
 		switch usable := b.State == job.SandboxReady || b.State == job.SandboxCreating; {
 		case usable:
-			return t.occupy(ctx, h, b.ID)
+			return t.occupy(ctx, h, b.ID, q.Limits)
 		case h.named:
 			if err := t.end(ctx, h, sandboxDeleted, 0); err != nil {
 				return err
@@ -226,19 +238,17 @@ func (t *tx) takeSandbox(ctx context.Context, h *head, fresh job.Sandbox) error 
 			return errEnded
 		}
 	}
-	if found, err := t.occupyIdle(ctx, h, fresh.Fingerprint); found || err != nil {
+	yields, err := t.yields(ctx, h, q.Limits, p)
+	if err != nil {
 		return err
 	}
-	if h.sandboxID = fresh.ID; fresh.ID == "" {
-		return nil
+	if yields {
+		return t.waitForPlace(ctx, h, q.Limits, p, wantsAny)
 	}
-	err := t.must(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, busy_job, created_at, last_used_at)
-		VALUES ($1, $2, $3, 'creating', $4, $5, $6, {now}, {now})`,
-		fresh.ID, h.tenant, h.userID, fresh.Snapshot, fresh.Fingerprint, h.id)
-	if err != nil {
-		return fmt.Errorf("add sandbox %s: %w", fresh.ID, err)
+	if found, err := t.occupyIdle(ctx, h, q.Fresh.Fingerprint); found || err != nil {
+		return err
 	}
-	return nil
+	return t.addSandbox(ctx, h, q, p)
 }
 
 var sandboxDeleted = job.FailedWith(job.Failed, job.Failure{
@@ -261,10 +271,11 @@ func (t *tx) occupyIdle(ctx context.Context, h *head, fingerprint string) (found
 }
 
 // occupy makes the job the one that holds the sandbox. One that somebody is making just now is not free, nor one whose
-// row somebody holds: that is the end of its job, which wants a hint for the next one, and would wait for this one.
-func (t *tx) occupy(ctx context.Context, h *head, id string) error {
-	n, err := t.exec(ctx, `UPDATE sandboxes SET busy_job = $2, last_used_at = {now} WHERE id = (SELECT id FROM sandboxes
-		WHERE id = $1 AND busy_job = '' AND (state = 'ready' OR (state = 'creating' AND create_until <= {now})) {skip})`, id, h.id)
+// row somebody holds: that is the end of its job, which wants a hint for the next one, and would wait for this one. Nor is one that
+// is not to be made yet, because there are more than l says.
+func (t *tx) occupy(ctx context.Context, h *head, id string, l job.Limits) error {
+	n, err := t.exec(ctx, `UPDATE sandboxes SET busy_job = $2, last_used_at = {now} WHERE id = (SELECT c.id FROM sandboxes c
+		WHERE c.id = $1 AND c.busy_job = '' AND (c.state = 'ready' OR (c.state = 'creating' AND c.create_until <= {now}`+within(l)+`)) {skip})`, id, h.id)
 	if err != nil {
 		return fmt.Errorf("take sandbox %s: %w", id, err)
 	}

@@ -71,7 +71,7 @@ func (t *tx) said(ctx context.Context, tenant, userID, conversation, before stri
 
 // takeConversation makes the sandbox of a job's conversation busy with it. job.ErrNotClaimable: it is not the job's
 // turn. errEnded: there is nothing to go on with.
-func (t *tx) takeConversation(ctx context.Context, h *head) error {
+func (t *tx) takeConversation(ctx context.Context, h *head, l job.Limits) error {
 	var mine bool
 	if err := t.row(ctx, `SELECT EXISTS (SELECT 1 FROM jobs j WHERE j.id = $1`+inTurn+`)`, h.id).Scan(&mine); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (t *tx) takeConversation(ctx context.Context, h *head) error {
 	if !usable {
 		return t.lose(ctx, h, "The sandbox that the conversation was in is gone.")
 	}
-	return t.occupy(ctx, h, s.sandbox)
+	return t.occupy(ctx, h, s.sandbox, l)
 }
 
 // lose ends a job that has nothing to go on with. It never begins a conversation instead.

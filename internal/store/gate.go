@@ -104,10 +104,10 @@ func (t *tx) waitsFor(ctx context.Context, id job.LaneID) (string, error) {
 
 // hold lets a queued job wait for its lane. It says so once: shown is what the job's row says already.
 func (t *tx) hold(ctx context.Context, h *head, g gate, shown string) error {
-	const set = `, waiting_for = $8, model = $9, due_at = run_after, run_after = $10, pushed_at = 0`
+	const set = `, waiting_for = $8, model = $9, due_at = run_after, run_after = $10, pushed_at = 0, wants_place = 0`
 	why := g.WaitingFor()
 	if shown == why {
-		return t.must(ctx, `UPDATE jobs SET model = $2, due_at = run_after, run_after = $3, pushed_at = 0
+		return t.must(ctx, `UPDATE jobs SET model = $2, due_at = run_after, run_after = $3, pushed_at = 0, wants_place = 0
 			WHERE id = $1 AND state = 'queued'`, h.id, g.Model, int64(heldUntil))
 	}
 	st, err := t.step(ctx, *h, job.Event{Type: job.EventState, State: job.Queued, Attempt: h.attempt, Reason: "waiting for " + why})

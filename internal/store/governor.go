@@ -136,7 +136,7 @@ func (t *tx) holdDue(ctx context.Context, lanes map[string]job.Lane, limit int) 
 				WHERE state = 'queued' AND priority = $1 AND run_after <= {now} ORDER BY run_after, number LIMIT $2),
 			theirs AS MATERIALIZED (SELECT number FROM jobs WHERE state = 'queued' AND due_at = 0
 				AND number IN (SELECT number FROM front WHERE model = $3 AND waiting_for = '') {skip})
-			UPDATE jobs SET due_at = run_after, run_after = $4, pushed_at = 0, waiting_for = $5
+			UPDATE jobs SET due_at = run_after, run_after = $4, pushed_at = 0, waiting_for = $5, wants_place = 0
 			WHERE number IN (SELECT number FROM theirs)`, priority, limit, l.Model, int64(heldUntil), l.WaitingFor())
 		if err != nil {
 			return fmt.Errorf("hold jobs: %w", err)

@@ -29,9 +29,11 @@ type head struct {
 	now       time.Time // the database's clock
 	probe     int64     // of its lease: the gen of the lane that it was let into; 0 = the lane was open
 
-	quietSince int64 // when it was claimed; 0: a byte was read since then
-	singled    bool  // see Claimed.Singled
-	seat       int64 // that this claim has taken; 0: none
+	quietSince int64  // when it was claimed; 0: a byte was read since then
+	singled    bool   // see Claimed.Singled
+	seat       int64  // that this claim has taken; 0: none
+	wants      int    // which place it waits for, see wantsOwn; a claim reads it
+	waitingFor string // what its row says; a claim reads it
 }
 
 // head reads a job's head and keeps the row for this transaction.

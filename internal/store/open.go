@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,8 @@ type Store struct {
 	writes *writer
 	lock   *fileLock // of a SQLite file
 	news   atomic.Pointer[News]
+
+	reserving sync.Mutex // held while a claim reserves a sandbox
 }
 
 // ErrLocked says that another process has the database open.

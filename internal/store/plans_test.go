@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -270,14 +271,35 @@ func writes(t *testing.T, s *store.Store) {
 	must(t, err)
 	_, err = s.ForgetKeys(t.Context(), 24*time.Hour, 20)
 	must(t, err)
-	_, err = s.SandboxesToCreate(t.Context(), storetest.Worker, time.Minute, 10)
+	_, err = s.SandboxesToCreate(t.Context(), storetest.Worker, time.Minute, 10, job.Limits{})
 	must(t, err)
 	_, err = storetest.Overdue(t.Context(), s, 2*time.Second, 100)
 	must(t, err)
 	_, err = s.HoldTurn(t.Context(), "sweep", storetest.Worker, time.Millisecond)
 	must(t, err)
 	must(t, s.SetSnapshot(t.Context(), "snap"))
+	places(t, s)
 	batches(t, s)
+}
+
+// places has a job wait for a place of a sandbox, and come.
+func places(t *testing.T, s *store.Store) {
+	j := storetest.New(func(j *job.Job) { j.UserID = "heavy" })
+	_, _, err := s.Submit(t.Context(), auth.User("heavy"), j, store.Key{})
+	must(t, err)
+	for _, l := range []job.Limits{{All: 1, PerUser: 1}, {All: 1_000_000, PerUser: 1_000_000}} {
+		q := storetest.ClaimOf(j.ID)
+		q.Limits, q.Fresh.Fingerprint = l, "another"
+		if _, err = s.Claim(t.Context(), q); l.All > 1 || !errors.Is(err, job.ErrNotClaimable) {
+			must(t, err)
+		}
+		_, _, err = s.UsherIn(t.Context(), job.Limits{}, "print")
+		must(t, err)
+	}
+	_, _, err = s.GiveWay(t.Context())
+	must(t, err)
+	_, err = s.Cancel(t.Context(), auth.User("heavy"), j.ID)
+	must(t, err)
 }
 
 // batches goes all the ways of a batch.

@@ -98,7 +98,7 @@ func (t *tx) requeue(ctx context.Context, h *head, q Requeue) error {
 	}
 	// pushed_at = 0: a hint is wanted as soon as it is due.
 	err = t.advance(ctx, *h, st, `, state = 'queued', tries = tries + CASE WHEN $8 THEN 1 ELSE 0 END,
-		moves = moves + CASE WHEN $12 THEN 1 ELSE 0 END, sandbox_id = $9, pushed_at = 0, deaths = $15,
+		moves = moves + CASE WHEN $12 THEN 1 ELSE 0 END, sandbox_id = $9, pushed_at = 0, wants_place = 0, deaths = $15,
 		refused_at = CASE WHEN $16 THEN {now} ELSE refused_at END,
 		waiting_for = $13, due_at = CASE WHEN $13 = '' THEN 0 ELSE {now} END,
 		run_after = CASE WHEN $13 <> '' THEN $14 WHEN $10 > {now} + $11 THEN $10 ELSE {now} + $11 END`,

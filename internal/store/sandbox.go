@@ -16,18 +16,23 @@ import (
 // SandboxReady. It is pooled. The same ID again gives what is there.
 // job.ErrForbidden: c may not add for that user.
 func (s *Store) AddSandbox(ctx context.Context, c auth.Caller, sb job.Sandbox) (job.Sandbox, error) {
-	kept, _, _, err := s.AddSandboxOnce(ctx, c, sb, Key{})
+	kept, _, _, err := s.AddSandboxOnce(ctx, c, sb, Key{}, job.Limits{})
 	return kept, err
 }
 
 // AddSandboxOnce is AddSandbox for a request with a key: the same again gives the sandbox that is there, replayed, and what
-// was answered then. job.KeyReused: the key came with another fingerprint.
-func (s *Store) AddSandboxOnce(ctx context.Context, c auth.Caller, sb job.Sandbox, k Key) (kept job.Sandbox, first Answer, replayed bool, err error) {
+// was answered then. job.KeyReused: the key came with another fingerprint. job.ErrSandboxLimit: there are as many as l says, and
+// none of them is idle. One that is idle is given up, and SandboxesToCreate keeps the new one back until it is gone.
+func (s *Store) AddSandboxOnce(ctx context.Context, c auth.Caller, sb job.Sandbox, k Key, l job.Limits) (kept job.Sandbox, first Answer, replayed bool, err error) {
 	sb.Tenant = c.Tenant
 	if sb.UserID == "" {
 		sb.UserID = c.UserID
 	}
-	err = s.write(ctx, about(sb.ID, k.of(sb.Tenant, sb.UserID)), func(ctx context.Context, t *tx) error {
+	write := s.write
+	if !l.None() {
+		write = s.writeCounting
+	}
+	err = write(ctx, about(sb.ID, k.of(sb.Tenant, sb.UserID)), func(ctx context.Context, t *tx) error {
 		first = Answer{}
 		if sb.ID == "" || !c.Sees(sb.Tenant, sb.UserID) {
 			return job.ErrForbidden
@@ -40,6 +45,9 @@ func (s *Store) AddSandboxOnce(ctx context.Context, c auth.Caller, sb job.Sandbo
 			return err
 		}
 		if err != nil {
+			return err
+		}
+		if err := t.makeRoom(ctx, User{sb.Tenant, sb.UserID}, sb.ID, l); err != nil {
 			return err
 		}
 		added, err := t.once(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, asked_for, created_at)
@@ -106,9 +114,10 @@ func (s *Store) Sandboxes(ctx context.Context, c auth.Caller, limit int) ([]job.
 }
 
 // SandboxesToCreate gives out sandboxes that wait to be made and that no job holds, each to one worker for the time of
-// lease. A worker that asks again gets its own again, so that a lost answer loses nothing.
-func (s *Store) SandboxesToCreate(ctx context.Context, worker string, lease time.Duration, limit int) ([]job.Sandbox, error) {
-	const waiting = ` FROM sandboxes WHERE state = 'creating' AND busy_job = '' AND (create_until <= {now} OR create_worker = $1)`
+// lease. A worker that asks again gets its own again, so that a lost answer loses nothing. While there are more than l says, since
+// others are only on their way out, they wait.
+func (s *Store) SandboxesToCreate(ctx context.Context, worker string, lease time.Duration, limit int, l job.Limits) ([]job.Sandbox, error) {
+	waiting := ` FROM sandboxes c WHERE c.state = 'creating' AND c.busy_job = '' AND (c.create_until <= {now} OR c.create_worker = $1)` + within(l)
 	var any bool
 	err := s.reads.row(ctx, `SELECT EXISTS (SELECT 1`+waiting+`)`, worker).Scan(&any)
 	if err != nil || !any { // the usual answer costs no write
@@ -117,7 +126,7 @@ func (s *Store) SandboxesToCreate(ctx context.Context, worker string, lease time
 	var list []job.Sandbox
 	err = s.write(ctx, about("sandboxes to create"), func(ctx context.Context, t *tx) error {
 		rows, err := t.query(ctx, `UPDATE sandboxes SET create_worker = $1, create_until = {now} + $2
-			WHERE number IN (SELECT number`+waiting+` ORDER BY number LIMIT $3 {skip}) RETURNING `+sandboxColumns,
+			WHERE number IN (SELECT c.number`+waiting+` ORDER BY c.number LIMIT $3 {skip}) RETURNING `+sandboxColumns,
 			worker, lease.Milliseconds(), limit)
 		list, err = collect(rows, err, scanSandbox)
 		return err

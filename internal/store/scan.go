@@ -24,7 +24,7 @@ func blob(b []byte) []byte {
 // jobColumns belong to jobs j LEFT JOIN results r; a query puts the input before them.
 const jobColumns = `j.number, j.id, j.tenant, j.user_id, j.state, j.attempt, j.tries, j.moves, j.last_seq, j.cancel_requested,
 	j.waiting_for, j.spec, j.sandbox_id, j.conversation_id, j.batch_id, j.custom_id, j.retry_of,
-	CASE WHEN j.due_at > 0 THEN j.due_at ELSE j.run_after END, j.created_at, j.started_at,
+	CASE WHEN j.due_at > 0 THEN j.due_at WHEN j.wants_place > 0 THEN j.place_due ELSE j.run_after END, j.created_at, j.started_at,
 	j.ended_at, j.exit_code, j.failure_code, j.failure_message, j.retryable, j.usage, j.cost_usd, j.price_version,
 	r.format, r.text, r.json`
 

@@ -39,7 +39,7 @@ func (t *tx) sit(ctx context.Context, h *head, most int) error {
 	if seats < most {
 		return unseated{User{Tenant: h.tenant, ID: h.userID}}
 	}
-	err = t.must(ctx, `UPDATE jobs SET pushed_at = 0, waiting_for = $2 WHERE id = $1 AND state = 'queued'`, h.id, waitsForSeat(most))
+	err = t.must(ctx, `UPDATE jobs SET pushed_at = 0, waiting_for = $2, wants_place = 0 WHERE id = $1 AND state = 'queued'`, h.id, waitsForSeat(most))
 	if err != nil {
 		return fmt.Errorf("wait for a seat: %w", err)
 	}
@@ -55,7 +55,8 @@ func waitsForSeat(most int) string {
 // for others share the transaction: so errHeld takes the place of job.ErrNotClaimable.
 func (t *tx) stand(ctx context.Context, h *head, err error) error {
 	refused := errors.Is(err, job.ErrNotClaimable)
-	if h.seat == 0 || !refused && !errors.Is(err, errEnded) {
+	var room roomFor
+	if h.seat == 0 || !refused && !errors.Is(err, errEnded) && !errors.Is(err, errHeld) && !errors.As(err, &room) {
 		return err
 	}
 	if err := t.freeSeat(ctx, h, h.seat); err != nil {

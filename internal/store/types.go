@@ -30,8 +30,10 @@ type Claim struct {
 	// Key is the fingerprint of the key that the job would run with. While the lane of the key and the job's model is closed,
 	// the job is not claimable, and waits. "" asks no lane.
 	Key      string
-	PerUser  int  // how many jobs of one user may run at once; 0 means any number. A job beyond it is not claimable, and waits
-	TakeOver bool // true: a running job whose lease lapsed; false: a queued job that is due
+	PerUser  int        // how many jobs of one user may run at once; 0 means any number. A job beyond it is not claimable, and waits
+	Limits   job.Limits // of sandboxes. A job that needs one beyond them is not claimable, and waits for a place
+	reserved bool       // the row of Fresh is there, kept for this claim
+	TakeOver bool       // true: a running job whose lease lapsed; false: a queued job that is due
 	// Fresh describes the sandbox to add when the job has none and no idle one of its user has the same
 	// fingerprint: ID, Snapshot and Fingerprint. The rest is filled in.
 	Fresh job.Sandbox

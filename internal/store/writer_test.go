@@ -66,7 +66,7 @@ func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(2 * time.Minute):
+	case <-time.After(10 * time.Second):
 		t.Error("reads wait while a write is open")
 	}
 	release()

@@ -75,7 +75,7 @@ func (m *Metrics) countJobs() {
 		Buckets: prometheus.ExponentialBuckets(0.05, 2, 12),
 	}, []string{"ok"})
 	m.reaped = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "sandpiper_sandboxes_reaped_total", Help: "Sandboxes that this process gave up because they were idle for too long.",
+		Name: "sandpiper_sandboxes_reaped_total", Help: "Sandboxes that this process gave up because they were idle for too long, or because they were idle and another one was needed.",
 	})
 	m.lost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "sandpiper_leases_lost_total", Help: "Attempts of this process that lost their job to another attempt.",

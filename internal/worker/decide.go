@@ -20,6 +20,7 @@ type decision struct {
 	outcome *job.Outcome
 	requeue *store.Requeue
 	trouble *job.Trouble // what the lane is told first; nil for nothing
+	crowded bool         // the platform has no room for its sandbox: one that is idle is given up
 	why     string       // of a requeue, as metrics tell it: a code, or a word of package telemetry
 }
 
@@ -155,7 +156,7 @@ func (a *attempt) broken(err error) decision {
 		return d
 	case daytona.Temporary(err), hiccup(err) && a.id.Number < mostHiccups:
 		wait := min(time.Duration(a.id.Number)*5*time.Second, time.Minute)
-		return decision{why: telemetry.PlatformAway, requeue: &store.Requeue{Delay: wait, Reason: away(err)}}
+		return decision{why: telemetry.PlatformAway, crowded: errors.Is(err, daytona.ErrQuota), requeue: &store.Requeue{Delay: wait, Reason: away(err)}}
 	case errors.Is(err, daytona.ErrTooBig):
 		return a.ended(claude.Verdict{
 			State: job.Failed, Code: job.SandboxNotCreated, Message: "the snapshot asks for more than the sandbox platform gives one sandbox: " + err.Error(),
@@ -179,12 +180,32 @@ func away(err error) string {
 	return "the sandbox platform is not available"
 }
 
+// soon is when a job comes back for which room is being made: until then the idle sandbox is deleted, as a rule.
+const soon = 2 * time.Second
+
+// displace gives up the sandbox that nobody has used for longest, and lets the job come back sooner. Without it the job only waits
+// for longer, so an error is no more than told.
+func (a *attempt) displace(ctx context.Context, q *store.Requeue) {
+	leaving, reaped, err := a.w.rows.GiveWay(ctx)
+	if err != nil {
+		a.log.WarnContext(ctx, "no idle sandbox could be given up", "err", err)
+		return
+	}
+	a.w.o.Metrics.SandboxesReaped(reaped)
+	if leaving {
+		q.Delay = min(q.Delay, soon)
+	}
+}
+
 // settle writes the decision down.
 func (a *attempt) settle(ctx context.Context, d decision) error {
 	if d.trouble != nil {
 		if err := again(ctx, func() error { return a.strike(ctx, *d.trouble) }); err != nil {
 			return err
 		}
+	}
+	if d.crowded {
+		a.displace(ctx, d.requeue)
 	}
 	if q := d.requeue; q != nil {
 		q.Reason, q.Spent.Usage = a.w.mask.text(q.Reason), a.w.mask.usage(q.Spent.Usage)

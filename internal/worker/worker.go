@@ -26,6 +26,7 @@ type rows interface {
 	Left(ctx context.Context, runID string) (time.Duration, error)
 	MarkLaunched(ctx context.Context, a job.Attempt, runID string) error
 	Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q store.Requeue) error
+	GiveWay(ctx context.Context) (leaving bool, reaped int, err error)
 	Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error
 	LaneTrouble(ctx context.Context, a job.Attempt, id job.LaneID, tr job.Trouble) (job.Lane, error)
 	LaneAnswered(ctx context.Context, a job.Attempt, id job.LaneID) error
@@ -51,6 +52,7 @@ var (
 type Options struct {
 	Name     string        // who we are on leases; "" makes one
 	Slots    int           // jobs at once; 0 means 32
+	Limits   job.Limits    // of sandboxes, in the whole fleet
 	PerUser  int           // jobs of one user at once, in the whole fleet; 0 means any number
 	Lease    time.Duration // how long a claim holds without a beat; 0 means 5 s
 	Beat     time.Duration // 0 means 1 s
@@ -264,7 +266,7 @@ func (w *Worker) work(drain context.Context, o offer) {
 func (w *Worker) claim(ctx context.Context, o offer) (store.Claimed, error) {
 	q := store.Claim{
 		JobID: o.JobID, Worker: w.o.Name, Token: job.NewToken(), Lease: w.o.Lease, TakeOver: o.takeOver,
-		Key: w.o.Key, PerUser: w.o.PerUser, Fresh: w.fresh(),
+		Key: w.o.Key, PerUser: w.o.PerUser, Limits: w.o.Limits, Fresh: w.fresh(),
 	}
 	c, err := w.rows.Claim(ctx, q)
 	if err != nil && !errors.Is(err, job.ErrNotClaimable) && !errors.Is(err, job.ErrNotFound) && ctx.Err() == nil {

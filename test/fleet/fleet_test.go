@@ -143,6 +143,7 @@ type rows interface {
 	Left(ctx context.Context, runID string) (time.Duration, error)
 	MarkLaunched(ctx context.Context, a job.Attempt, runID string) error
 	Requeue(ctx context.Context, a job.Attempt, afterSeq int64, q store.Requeue) error
+	GiveWay(ctx context.Context) (leaving bool, reaped int, err error)
 	Finish(ctx context.Context, a job.Attempt, o job.Outcome, afterSeq int64) error
 	LaneTrouble(ctx context.Context, a job.Attempt, id job.LaneID, tr job.Trouble) (job.Lane, error)
 	LaneAnswered(ctx context.Context, a job.Attempt, id job.LaneID) error

@@ -55,7 +55,7 @@ func handOver(t *testing.T, s *store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.SandboxesToCreate(t.Context(), "a", time.Hour, 8); err != nil || len(got) != 1 {
+	if got, err := s.SandboxesToCreate(t.Context(), "a", time.Hour, 8, job.Limits{}); err != nil || len(got) != 1 {
 		t.Fatal(got, err)
 	}
 	told := listen(s)
@@ -74,7 +74,7 @@ func handOver(t *testing.T, s *store.Store) {
 			t.Errorf("turn %s for another: %v, %v; want %v", turn, held, err, want)
 		}
 	}
-	if got, err := s.SandboxesToCreate(t.Context(), "c", time.Hour, 8); err != nil || len(got) != 1 || got[0].ID != asked.ID {
+	if got, err := s.SandboxesToCreate(t.Context(), "c", time.Hour, 8, job.Limits{}); err != nil || len(got) != 1 || got[0].ID != asked.ID {
 		t.Errorf("to create: %+v, %v; want %s", got, err, asked.ID)
 	}
 }

@@ -24,7 +24,7 @@ var key = store.Key{Name: "k", Fingerprint: []byte("a")}
 
 func once(t testing.TB, s *store.Store) (sb job.Sandbox, first store.Answer, replayed bool) {
 	t.Helper()
-	sb, first, replayed, err := s.AddSandboxOnce(t.Context(), Ann, job.Sandbox{ID: job.NewSandboxID()}, key)
+	sb, first, replayed, err := s.AddSandboxOnce(t.Context(), Ann, job.Sandbox{ID: job.NewSandboxID()}, key, job.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func keySaysWhatItMade(t *testing.T, s *store.Store) {
 	sb, _, _ := once(t, s)
 	submit := func(k store.Key) error { _, _, err := s.Submit(t.Context(), Ann, New(), k); return err }
 	add := func(k store.Key) error {
-		_, _, _, err := s.AddSandboxOnce(t.Context(), Ann, job.Sandbox{ID: job.NewSandboxID()}, k)
+		_, _, _, err := s.AddSandboxOnce(t.Context(), Ann, job.Sandbox{ID: job.NewSandboxID()}, k, job.Limits{})
 		return err
 	}
 	for name, tc := range map[string]struct {
@@ -65,7 +65,7 @@ func sandboxKeyRaced(t *testing.T, s *store.Store) {
 	var g errgroup.Group
 	for i := range n {
 		g.Go(func() error {
-			sb, _, replayed, err := s.AddSandboxOnce(t.Context(), Ann, job.Sandbox{ID: job.NewSandboxID()}, key)
+			sb, _, replayed, err := s.AddSandboxOnce(t.Context(), Ann, job.Sandbox{ID: job.NewSandboxID()}, key, job.Limits{})
 			if !replayed {
 				made.Add(1)
 			}
@@ -119,7 +119,7 @@ func firstAnswerStays(t *testing.T, s *store.Store) {
 }
 
 func refusedKeyIsFree(t *testing.T, s *store.Store) {
-	_, _, _, err := s.AddSandboxOnce(t.Context(), Bob, job.Sandbox{ID: job.NewSandboxID(), UserID: "ann"}, key)
+	_, _, _, err := s.AddSandboxOnce(t.Context(), Bob, job.Sandbox{ID: job.NewSandboxID(), UserID: "ann"}, key, job.Limits{})
 	if !errors.Is(err, job.ErrForbidden) {
 		t.Fatal(err)
 	}

@@ -192,7 +192,7 @@ func added(t testing.TB, s *store.Store, c auth.Caller) job.Sandbox {
 func sandboxInTheMaking(t *testing.T, s *store.Store) {
 	b := added(t, s, Ann)
 	j := Queued(t, s, in(b.ID))
-	if got, err := s.SandboxesToCreate(t.Context(), "keeper", time.Hour, 10); err != nil || len(got) != 1 {
+	if got, err := s.SandboxesToCreate(t.Context(), "keeper", time.Hour, 10, job.Limits{}); err != nil || len(got) != 1 {
 		t.Fatalf("to create: %v, %v", got, err)
 	}
 	notClaimable(t, s, ClaimOf(j.ID))
@@ -206,7 +206,7 @@ func sandboxInTheMaking(t *testing.T, s *store.Store) {
 	if c := Claimed(t, s, in(b.ID)); c.Sandbox.State != job.SandboxCreating || c.Sandbox.BusyJob != c.Job.ID {
 		t.Errorf("claimed in %+v", c.Sandbox)
 	}
-	if got, err := s.SandboxesToCreate(t.Context(), "keeper", time.Hour, 10); err != nil || len(got) > 0 {
+	if got, err := s.SandboxesToCreate(t.Context(), "keeper", time.Hour, 10, job.Limits{}); err != nil || len(got) > 0 {
 		t.Errorf("to create, though a job holds it: %v, %v", got, err)
 	}
 }
@@ -223,7 +223,7 @@ func sandboxesToCreate(t *testing.T, s *store.Store) {
 		t.Errorf("Bob for Ann: %v, want ErrForbidden", err)
 	}
 	ask := func(worker string, lease time.Duration, limit int) []string {
-		got, err := s.SandboxesToCreate(t.Context(), worker, lease, limit)
+		got, err := s.SandboxesToCreate(t.Context(), worker, lease, limit, job.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
