@@ -82,7 +82,7 @@ func next(t *testing.T, news <-chan job.News) job.News {
 	select {
 	case n := <-news:
 		return n
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("no news")
 		panic("unreachable")
 	}
@@ -105,7 +105,7 @@ func until(t *testing.T, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.Now().Add(20 * time.Second); !cond(); <-tick.C {
+	for limit := time.Now().Add(2 * time.Minute); !cond(); <-tick.C {
 		if time.Now().After(limit) {
 			t.Fatal("waited too long")
 		}

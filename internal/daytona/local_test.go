@@ -73,7 +73,7 @@ func TestTheLifeOfASandbox(t *testing.T) {
 	if err := c.Delete(t.Context(), sb.ID); err != nil {
 		t.Error(err)
 	}
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for err := error(nil); !errors.Is(err, daytona.ErrNotFound); _, err = c.Get(t.Context(), sb.ID) {
 		select {
 		case <-deadline:
@@ -89,7 +89,7 @@ func TestTheLifeOfASandbox(t *testing.T) {
 // awaitState asks until a sandbox is in a state; each question takes its time.
 func awaitState(t *testing.T, c *daytona.Client, id, state string) daytona.Sandbox {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		sb := must(c.Get(t.Context(), id))(t)
 		if sb.State == state {
 			return sb

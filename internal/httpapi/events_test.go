@@ -70,7 +70,7 @@ func TestEventsComeInPages(t *testing.T) {
 // sse opens a stream of server-sent events.
 func (h *house) sse(path string, headers ...string) (*http.Response, *bufio.Scanner) {
 	h.t.Helper()
-	ctx, stop := context.WithTimeout(h.t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(h.t.Context(), 2*time.Minute)
 	h.t.Cleanup(stop)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+path, nil)
 	if err != nil {

@@ -291,7 +291,7 @@ type message struct {
 // next reads one message.
 func next(t testing.TB, conn *websocket.Conn) message {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	_, raw, err := conn.Read(ctx)
 	if err != nil {
@@ -309,7 +309,7 @@ func eventually(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(10 * time.Second)
+	late := time.After(2 * time.Minute)
 	for !so() {
 		select {
 		case <-tick.C:

@@ -162,7 +162,7 @@ func TestAClientThatDoesNotAnswerPingsIsClosed(t *testing.T) {
 		o.Ping, o.WriteWait = 10*time.Millisecond, 50*time.Millisecond
 	})
 	raw := h.rawSocket("/ws?userId=ann")
-	raw.SetReadDeadline(time.Now().Add(10 * time.Second))
+	raw.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	frames := make([]byte, 0, 1024)
 	buf := make([]byte, 1024)
 	for { // a client that reads, and never says a word

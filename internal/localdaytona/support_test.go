@@ -274,7 +274,7 @@ func eventually(t testing.TB, done func() bool, what func() string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for until := time.Now().Add(30 * time.Second); !done(); <-tick.C {
+	for until := time.Now().Add(2 * time.Minute); !done(); <-tick.C {
 		if time.Now().After(until) {
 			t.Fatal(what())
 		}

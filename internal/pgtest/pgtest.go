@@ -242,7 +242,7 @@ func (s *Server) Start() error {
 
 // ready waits until the server answers.
 func (s *Server) ready(done <-chan struct{}, said func() string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -347,7 +347,7 @@ func (s *Server) database(t testing.TB, template string) string {
 		t.Fatalf("create a database: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = s.exec(ctx, `DROP DATABASE `+name+` WITH (FORCE)`) // a test may have stopped the server
 	})

@@ -83,7 +83,7 @@ func next[T any](t testing.TB, from <-chan T, what string) T {
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatalf("waited too long for %s", what)
 		panic("unreachable")
 	}
@@ -94,7 +94,7 @@ func until(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.Now().Add(20 * time.Second); !cond(); <-tick.C {
+	for limit := time.Now().Add(2 * time.Minute); !cond(); <-tick.C {
 		if time.Now().After(limit) {
 			t.Fatalf("waited too long until %s", what)
 		}

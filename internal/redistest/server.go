@@ -182,7 +182,7 @@ func wait(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.Now().Add(30 * time.Second); !so(); <-tick.C {
+	for limit := time.Now().Add(2 * time.Minute); !so(); <-tick.C {
 		if time.Now().After(limit) {
 			t.Fatalf("waited too long until %s", what)
 		}

@@ -111,7 +111,7 @@ func (h *house) open(c auth.Caller, sc store.Scope, start relay.Start) *relay.St
 // next is the seqs of the next batch.
 func next(t testing.TB, s *relay.Stream) (seqs []int64) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	events, err := s.Next(ctx)
 	if err != nil {

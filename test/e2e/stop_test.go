@@ -137,7 +137,7 @@ func (h *house) nothingRuns(t *testing.T) {
 	}
 }
 
-// running are the processes of prompts that ask the model at url.
+// running are the processes of prompts that ask the model at url. What has a database is a worker.
 func running(t *testing.T, url string) (found []string) {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/environ")
@@ -146,7 +146,8 @@ func running(t *testing.T, url string) (found []string) {
 	}
 	for _, p := range paths {
 		raw, _ := os.ReadFile(p) // a process may end meanwhile, and others' are not shown to us
-		if strings.Contains(string(raw), "ANTHROPIC_BASE_URL="+url) && !strings.Contains(string(raw), processVar+"=") {
+		if strings.Contains(string(raw), "ANTHROPIC_BASE_URL="+url) &&
+			!strings.Contains(string(raw), processVar+"=") && !strings.Contains(string(raw), "DATABASE_URL=") {
 			line, _ := os.ReadFile(filepath.Join(filepath.Dir(p), "cmdline"))
 			found = append(found, fmt.Sprintf("%s %q", p, line))
 		}
