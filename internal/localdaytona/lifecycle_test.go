@@ -128,26 +128,26 @@ func TestIntervalsAndLabels(t *testing.T) {
 
 func TestAutoStop(t *testing.T) {
 	h := open(t, nil)
-	idle := h.create(t, object{"autoStopInterval": 1})
+	idle := h.create(t, object{"autoStopInterval": 10}) // minutes: what happens here takes some of them on no machine
 	never := h.create(t, object{"autoStopInterval": 0})
-	passing := h.create(t, object{"autoStopInterval": 1, "autoDeleteInterval": 2})
+	passing := h.create(t, object{"autoStopInterval": 10, "autoDeleteInterval": 20})
 	now := time.Now()
-	h.server.Turn(t.Context(), now.Add(59*time.Second))
+	h.server.Turn(t.Context(), now.Add(5*time.Minute))
 	for _, b := range []box{idle, never, passing} {
 		if got := b.must(t, 200, "GET", b.api(""), nil).json(t)["state"]; got != "started" {
 			t.Errorf("before the interval: %v", got)
 		}
 	}
 	idle.must(t, 201, "POST", idle.api("/last-activity"), nil)
-	h.server.Turn(t.Context(), now.Add(time.Minute)) // less than a minute after the activity
+	h.server.Turn(t.Context(), now.Add(10*time.Minute)) // less than that after the activity
 	passing.waitFor(t, "stopped")
 	if got := idle.must(t, 200, "GET", idle.api(""), nil).json(t)["state"]; got != "started" {
 		t.Errorf("fresh activity: %v, want started", got)
 	}
-	h.server.Turn(t.Context(), time.Now().Add(61*time.Second))
+	h.server.Turn(t.Context(), time.Now().Add(11*time.Minute))
 	idle.waitFor(t, "stopped")
 	never.waitFor(t, "started")
-	h.server.Turn(t.Context(), time.Now().Add(121*time.Second))
+	h.server.Turn(t.Context(), time.Now().Add(21*time.Minute))
 	eventually(t, func() bool { return h.call(t, "GET", passing.api(""), nil).status == 404 }, func() string { return "auto-delete did not come" })
 	idle.waitFor(t, "stopped")
 }
