@@ -14,6 +14,12 @@ type pile struct {
 	others  bool  // another process holds the turn
 	err     error
 	silence time.Duration
+	counts  int // chunks that are still to be counted
+}
+
+func (p *pile) CountBatches(context.Context) (int, error) {
+	p.counts--
+	return max(0, p.counts+1), nil
 }
 
 func (p *pile) HoldTurn(context.Context, string, string, time.Duration) (bool, error) {
@@ -39,10 +45,14 @@ func TestATurnWorksAtBatchesUntilNothingIsLeft(t *testing.T) {
 		"the database is away":        {pile{chunks: []int{2, 2}, err: errAway}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
+			tc.p.counts = 2
 			b := dispatch.NewBatcher(&tc.p, dispatch.BatcherOptions{Silence: time.Hour, Log: quiet})
 			n, err := b.Turn(t.Context())
 			if n != tc.done || err != tc.p.err {
 				t.Errorf("did %d chunks, %v; want %d", n, err, tc.done)
+			}
+			if counted := tc.p.counts == -1; counted != (err == nil && !tc.p.others) {
+				t.Errorf("%d chunks are still to be counted", tc.p.counts)
 			}
 			if !tc.p.others && tc.p.silence != time.Hour {
 				t.Errorf("gives uploads up after %v", tc.p.silence)

@@ -95,8 +95,8 @@ func (s *Store) CompleteBatch(ctx context.Context, b job.Batch, k Key) (kept job
 }
 
 func (t *tx) complete(ctx context.Context, b job.Batch) error {
-	done, err := t.once(ctx, `UPDATE batches SET complete = TRUE, rejected = $2, touched_at = {now}
-		WHERE id = $1 AND (complete OR NOT cancel_requested)`, b.ID, b.Rejected)
+	done, err := t.once(ctx, `UPDATE batches SET complete = TRUE, rejected = $2, touched_at = {now}, counting = counted_n < accepted AND accepted > $3
+		WHERE id = $1 AND (complete OR NOT cancel_requested)`, b.ID, b.Rejected, countedFrom)
 	if err == nil && !done {
 		err = job.ErrBatchDropped
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 
@@ -17,22 +16,7 @@ func (s *Store) Batch(ctx context.Context, c auth.Caller, id string) (job.Batch,
 	if err != nil {
 		return job.Batch{}, wrap(err, "read batch "+id)
 	}
-	b.Counts = map[job.State]int64{}
-	for _, state := range job.States {
-		b.Counts[state] = 0
-	}
-	rows, err := s.reads.query(ctx, `SELECT state, COUNT(*), SUM(cost_usd) FROM jobs WHERE batch_id <> '' AND batch_id = $1 GROUP BY state
-		UNION ALL SELECT 'queued', CAST(COALESCE(SUM(n), 0) AS BIGINT), NULL FROM batch_lines WHERE batch_id = $1`, id)
-	_, err = collect(rows, err, func(row scanner) (none struct{}, err error) {
-		var state job.State
-		var n int64
-		var cost sql.NullFloat64
-		err = row.Scan(&state, &n, &cost)
-		b.Counts[state] += n // queued are those that wait to become jobs too: in one statement, so that each is counted once
-		b.CostUSD += cost.Float64
-		return none, err
-	})
-	return b, wrap(err, "count the jobs of batch "+id)
+	return b, s.count(ctx, &b)
 }
 
 func (s *Store) batchOf(ctx context.Context, c auth.Caller, id string) (job.Batch, error) {

@@ -307,6 +307,8 @@ func batches(t *testing.T, s *store.Store) {
 	turn := func() {
 		_, err := s.TurnBatches(t.Context(), time.Hour)
 		must(t, err)
+		_, err = s.CountBatches(t.Context())
+		must(t, err)
 	}
 	for _, drop := range []bool{true, false} {
 		b := job.Batch{ID: job.NewBatchID(), UserID: "heavy"}

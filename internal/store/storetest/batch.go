@@ -17,6 +17,7 @@ var batchFacts = []fact{
 	{"while lines become jobs each is counted and told once", batchBetweenChunks},
 	{"a cancel while lines become jobs ends those that were, and those that were not yet", batchCancelledBetweenChunks},
 	{"a small batch does not wait behind a large one", batchesTakeTurns},
+	{"a large batch is counted in its row, and told as before", batchCounted},
 	{"a line that no column takes is refused before it is kept", batchNoText},
 	{"lines whose answer was lost are added once", batchLinesAgain},
 	{"an upload that broke off leaves nothing", batchBrokenOff},

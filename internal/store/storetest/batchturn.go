@@ -120,3 +120,67 @@ func batchNoText(t *testing.T, s *store.Store) {
 		}
 	}
 }
+
+// batchCounted has a large batch counted in its row while its jobs end. What is told of it is the same before and after.
+func batchCounted(t *testing.T, s *store.Store) {
+	const lines = 2100
+	b := job.Batch{ID: job.NewBatchID(), UserID: Ann.UserID}
+	fine := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	fine(s.OpenBatch(t.Context(), Ann, b))
+	for at := 0; at < lines; at += 500 {
+		fine(s.AddLines(t.Context(), b, int64(at), linesOf(b, at, min(500, lines-at))))
+	}
+	_, _, err := s.CompleteBatch(t.Context(), b, store.Key{})
+	fine(err)
+	want := map[job.State]int64{job.Queued: lines}
+	count := func(when string) {
+		t.Helper()
+		for _, counted := range []bool{false, true} {
+			got := tally(t, s, b.ID)
+			for _, state := range job.States {
+				if got.Counts[state] != want[state] {
+					t.Errorf("%s, counted before %v: %d are %s, want %d", when, counted, got.Counts[state], state, want[state])
+				}
+			}
+			if wanted := float64(want[job.Succeeded]) / 4; got.CostUSD != wanted || got.Accepted != lines {
+				t.Errorf("%s, counted before %v: %v USD of %d lines, want %v", when, counted, got.CostUSD, got.Accepted, wanted)
+			}
+			for n := 1; n > 0; {
+				n, err = s.CountBatches(t.Context())
+				fine(err)
+			}
+		}
+	}
+	count("while all lines wait to be jobs")
+	turnOnce(t, s)
+	count("when some of them are jobs")
+
+	jobs, _, _, err := s.BatchJobs(t.Context(), Ann, b.ID, store.ResultsAfter{}, 3)
+	fine(err)
+	var claims []store.Claimed
+	for _, j := range jobs {
+		claims = append(claims, claim(t, s, ClaimOf(j.ID)))
+	}
+	fine(s.Finish(t.Context(), claims[0].Attempt, Answer("4"), claims[0].Job.LastSeq))
+	want = map[job.State]int64{job.Queued: lines - 3, job.Running: 2, job.Succeeded: 1}
+	count("when one has ended, and two run")
+
+	fine(s.CancelBatch(t.Context(), Ann, b.ID))
+	settle(t, s, never)
+	want = map[job.State]int64{job.Running: 2, job.Succeeded: 1, job.Cancelled: lines - 3}
+	count("when all others are cancelled, behind one that runs")
+	fine(s.Finish(t.Context(), claims[1].Attempt, Answer("4"), claims[1].Job.LastSeq))
+	want = map[job.State]int64{job.Running: 1, job.Succeeded: 2, job.Cancelled: lines - 3}
+	count("when the last but one has ended")
+	fine(s.Finish(t.Context(), claims[2].Attempt, Answer("4"), claims[2].Job.LastSeq))
+	want = map[job.State]int64{job.Succeeded: 3, job.Cancelled: lines - 3}
+	count("when all have ended")
+	if got := tally(t, s, b.ID); !got.Ended() {
+		t.Errorf("it has not ended: %+v", got)
+	}
+}
