@@ -10,14 +10,15 @@ import (
 )
 
 // turnPending makes one chunk of the lines of each of a few complete batches jobs, and deletes some of uploads that were given
-// up. Who was longest without comes first, so that nobody waits behind all of another batch.
+// up. Who was longest without comes first, so that nobody waits behind all of another batch. Where a batch is to end, its lines wait
+// until those that are jobs were cancelled: so its jobs end in their order, and are counted in it (CountBatches).
 func (s *Store) turnPending(ctx context.Context, silence time.Duration) (worked int, err error) {
 	type todo struct {
 		id     string
 		broken bool
 	}
 	rows, err := s.reads.query(ctx, `SELECT id, NOT complete AND NOT cancel_requested FROM batches
-		WHERE pending AND (complete OR cancel_requested OR touched_at <= {now} - $1) ORDER BY turned_at, number LIMIT 16`, silence.Milliseconds())
+		WHERE pending AND (complete OR cancel_requested OR touched_at <= {now} - $1) AND NOT (complete AND cancel_requested AND NOT settled) ORDER BY turned_at, number LIMIT 16`, silence.Milliseconds())
 	all, err := collect(rows, err, func(row scanner) (d todo, err error) { return d, row.Scan(&d.id, &d.broken) })
 	for _, d := range all {
 		if err = ctx.Err(); err == nil && d.broken {
