@@ -11,7 +11,6 @@ import (
 
 	"sandpiper/internal/daytona"
 	"sandpiper/internal/job"
-	"sandpiper/internal/telemetry"
 	"sandpiper/internal/turn"
 )
 
@@ -47,39 +46,10 @@ func NewKeeper(p *Pool, r waiting, o KeeperOptions) *Keeper {
 
 // Run turns until ctx ends. A turn that fails is logged here, and not again while those after it fail too.
 func (k *Keeper) Run(ctx context.Context) error {
-	tick := time.NewTicker(k.o.Every)
-	defer tick.Stop()
-	var fault telemetry.Spell
-	for {
-		if err := k.Turn(ctx); ctx.Err() == nil {
-			switch fault.Note(err) {
-			case telemetry.Broken:
-				k.o.Log.ErrorContext(ctx, "keeping sandboxes failed", "err", err)
-			case telemetry.Mended:
-				k.o.Log.InfoContext(ctx, "keeping sandboxes works again")
-			}
-		}
-		if !k.rest(ctx, tick.C) {
-			return nil
-		}
-	}
+	return rounds{"keeping sandboxes", k.o.Every, k.o.News, k.wakes, k.o.Log}.run(ctx, k.Turn)
 }
 
-// rest waits for the next turn; false means that ctx has ended.
-func (k *Keeper) rest(ctx context.Context, tick <-chan time.Time) bool {
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-tick:
-			return true
-		case n := <-k.o.News:
-			if n.Sandbox != "" || n == (job.News{}) {
-				return true
-			}
-		}
-	}
-}
+func (k *Keeper) wakes(n job.News) bool { return n.Sandbox != "" || n == (job.News{}) }
 
 // creationLease is how long one worker has a creation to itself: the platform answers within a minute or not at all.
 const creationLease = 90 * time.Second

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sandpiper/internal/job"
-	"sandpiper/internal/telemetry"
 	"sandpiper/internal/turn"
 )
 
@@ -51,40 +50,11 @@ func NewUsher(r crowded, fresh func() job.Sandbox, o UsherOptions) *Usher {
 
 // Run turns until ctx ends. A turn that fails is logged here, and not again while those after it fail too.
 func (u *Usher) Run(ctx context.Context) error {
-	tick := time.NewTicker(u.o.Every)
-	defer tick.Stop()
-	var fault telemetry.Spell
-	for {
-		if err := u.Turn(ctx); ctx.Err() == nil {
-			switch fault.Note(err) {
-			case telemetry.Broken:
-				u.o.Log.ErrorContext(ctx, "looking after jobs that wait for a sandbox failed", "err", err)
-			case telemetry.Mended:
-				u.o.Log.InfoContext(ctx, "looking after jobs that wait for a sandbox works again")
-			}
-		}
-		if !u.rest(ctx, tick.C) {
-			return nil
-		}
-	}
+	return rounds{"looking after jobs that wait for a sandbox", u.o.Every, u.o.News, u.wakes, u.o.Log}.run(ctx, u.Turn)
 }
 
-// rest waits for the next turn; false means that ctx has ended. With no limit nobody waits, but for those from before it was
-// lifted: its time is soon enough for them.
-func (u *Usher) rest(ctx context.Context, tick <-chan time.Time) bool {
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-tick:
-			return true
-		case n := <-u.o.News:
-			if !u.o.Limits.None() && (n.Ended || n.Sandbox != "") {
-				return true
-			}
-		}
-	}
-}
+// wakes: with no limit nobody waits, but for those from before it was lifted: the next turn is soon enough for them.
+func (u *Usher) wakes(n job.News) bool { return !u.o.Limits.None() && (n.Ended || n.Sandbox != "") }
 
 // Turn looks once, for the one process of the fleet whose turn it is.
 func (u *Usher) Turn(ctx context.Context) error { return u.turn.Once(ctx, u.look) }

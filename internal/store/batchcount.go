@@ -63,9 +63,8 @@ func (s *Store) count(ctx context.Context, b *job.Batch) error {
 // CountBatches counts a chunk of each of a few large batches in its row, if enough of its jobs have ended, and says for how many.
 // 0 means that nothing is to be done now.
 func (s *Store) CountBatches(ctx context.Context) (worked int, err error) {
-	rows, err := s.reads.query(ctx, `SELECT b.id FROM batches b WHERE b.counting AND 'queued' <> COALESCE((SELECT CASE WHEN j.state = 'running'
-			THEN 'queued' ELSE j.state END FROM jobs j WHERE j.batch_id <> '' AND j.batch_id = b.id AND j.number > b.counted_to
-			ORDER BY j.number LIMIT 1), 'queued') ORDER BY b.number LIMIT 16`)
+	rows, err := s.reads.query(ctx, `SELECT b.id FROM batches b WHERE b.counting AND COALESCE((SELECT j.state FROM jobs j WHERE j.batch_id <> ''
+			AND j.batch_id = b.id AND j.number > b.counted_to ORDER BY j.number LIMIT 1), 'queued') NOT IN ('queued', 'running') ORDER BY b.number LIMIT 16`)
 	all, err := collect(rows, err, func(row scanner) (id string, err error) { return id, row.Scan(&id) })
 	for _, id := range all {
 		var more bool

@@ -113,6 +113,7 @@ func (t *tx) insertSandbox(ctx context.Context, h *head, fresh job.Sandbox) erro
 	return wrap(err, "add sandbox "+fresh.ID)
 }
 
+// Each names what an index is made for (wants_place > 1, and > 0 and < 3), though the rest says it too.
 const (
 	anyWait = `EXISTS (SELECT 1 FROM jobs w WHERE w.state = 'queued' AND w.wants_place > 1 AND w.wants_place IN (2, 3) AND w.priority <= $1)`
 	ownWait = `EXISTS (SELECT 1 FROM jobs w WHERE w.state = 'queued' AND w.wants_place > 0 AND w.wants_place < 3
@@ -279,10 +280,7 @@ func (t *tx) makeRoom(ctx context.Context, u User, besides string, l job.Limits)
 		return nil
 	}
 	var id string
-	err = t.row(ctx, `SELECT s.id FROM sandboxes s WHERE s.state = 'ready' AND s.busy_job = '' AND s.pooled
-		AND ($3 OR s.tenant = $1 AND s.user_id = $2)
-		AND NOT EXISTS (SELECT 1 FROM jobs w WHERE w.sandbox_id = s.id AND w.sandbox_id <> '' AND w.state = 'queued')
-		ORDER BY CASE WHEN s.user_id = '' THEN 0 ELSE 1 END, s.last_used_at, s.number LIMIT 1`, u.Tenant, u.ID, lacks == wantsAny).Scan(&id)
+	err = t.row(ctx, `SELECT s.id`+idle+` AND ($3 OR s.tenant = $1 AND s.user_id = $2)`+longestIdle+` LIMIT 1`, u.Tenant, u.ID, lacks == wantsAny).Scan(&id)
 	if noRows(err) {
 		return job.ErrSandboxLimit
 	}

@@ -37,14 +37,15 @@ const waiters = `WITH RECURSIVE users (n, number) AS (
 		AND y.wants_place > 0 AND y.wants_place < 3 AND y.user_id = k.user_id AND y.tenant = k.tenant AND y.priority = k.priority LIMIT $2) z)
 	FROM users u JOIN jobs k ON k.number = u.number`
 
-// inUse counts the sandboxes of each user: all, those that are idle and fit, and those that are on their way out.
+// inUse counts the sandboxes of each user: all, and those that are on their way out.
 const inUse = `SELECT s.tenant, s.user_id, COUNT(*), COUNT(CASE WHEN s.state = 'cleanup' AND s.busy_job = '' THEN 1 END) FROM sandboxes s
 	WHERE s.state <> 'gone' GROUP BY s.tenant, s.user_id`
 
 // idleOnes are the sandboxes that nobody will come back to, longest idle first: what was never anybody's before all others.
-const idleOnes = `SELECT s.id, s.tenant, s.user_id, s.fingerprint = $1 FROM sandboxes s WHERE s.state = 'ready' AND s.busy_job = '' AND s.pooled
-	AND NOT EXISTS (SELECT 1 FROM jobs w WHERE w.sandbox_id = s.id AND w.sandbox_id <> '' AND w.state = 'queued')
-	ORDER BY CASE WHEN s.user_id = '' THEN 0 ELSE 1 END, s.last_used_at, s.number LIMIT 1000`
+const (
+	idleOnes    = `SELECT s.id, s.tenant, s.user_id, s.fingerprint = $1` + idle + longestIdle + ` LIMIT 1000`
+	longestIdle = ` ORDER BY CASE WHEN s.user_id = '' THEN 0 ELSE 1 END, s.last_used_at, s.number`
+)
 
 // idleOne is one of them.
 type idleOne struct {
@@ -245,17 +246,8 @@ func (h *hall) reap(may func(*idleOne) bool) {
 
 // displace gives up a sandbox that is still idle.
 func (t *tx) displace(ctx context.Context, id string, did *ushered) error {
-	rows, err := t.query(ctx, `UPDATE sandboxes SET state = 'cleanup', reason = $2 WHERE state = 'ready' AND busy_job = '' AND number IN (
-		SELECT s.number FROM sandboxes s WHERE s.id = $1 AND s.state = 'ready' AND s.busy_job = '' AND s.pooled
-		AND NOT EXISTS (SELECT 1 FROM jobs w WHERE w.sandbox_id = s.id AND w.sandbox_id <> '' AND w.state = 'queued') {skip}) RETURNING `+sandboxColumns,
-		id, []byte("it was idle, and another one was needed"))
-	given, err := collect(rows, err, scanSandbox)
-	did.reaped += len(given)
-	for _, b := range given {
-		if err := t.turned(ctx, b); err != nil {
-			return err
-		}
-	}
+	n, err := t.reap(ctx, idle+` AND s.id = $1`, id, "it was idle, and another one was needed")
+	did.reaped += n
 	return err
 }
 
@@ -280,14 +272,14 @@ func (s *Store) GiveWay(ctx context.Context) (leaving bool, reaped int, err erro
 		return leaving, 0, wrap(err, "look for sandboxes that are deleted")
 	}
 	rows, err := s.reads.query(ctx, idleOnes, "")
-	idle, err := collect(rows, err, scanIdle)
-	if err != nil || len(idle) == 0 {
+	all, err := collect(rows, err, scanIdle)
+	if err != nil || len(all) == 0 {
 		return false, 0, wrap(err, "look for an idle sandbox")
 	}
 	var did ushered
 	err = s.write(ctx, about("places"), func(ctx context.Context, t *tx) error {
 		did = ushered{}
-		return t.displace(ctx, idle[0].id, &did)
+		return t.displace(ctx, all[0].id, &did)
 	})
 	return did.reaped > 0, did.reaped, wrap(err, "give way")
 }
