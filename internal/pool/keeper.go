@@ -46,7 +46,7 @@ func NewKeeper(p *Pool, r waiting, o KeeperOptions) *Keeper {
 
 // Run turns until ctx ends. A turn that fails is logged here, and not again while those after it fail too.
 func (k *Keeper) Run(ctx context.Context) error {
-	return rounds{"keeping sandboxes", k.o.Every, k.o.News, k.wakes, k.o.Log}.run(ctx, k.Turn)
+	return rounds{"keeper", k.o.Every, k.o.News, k.wakes, k.o.Log}.run(ctx, k.Turn)
 }
 
 func (k *Keeper) wakes(n job.News) bool { return n.Sandbox != "" || n == (job.News{}) }

@@ -11,7 +11,7 @@ import (
 
 // rounds are the turns of a role that news wake.
 type rounds struct {
-	what  string // the role does, for the log
+	role  string // its name, for the log
 	every time.Duration
 	news  <-chan job.News     // may be nil
 	wakes func(job.News) bool // these are worth a turn
@@ -27,9 +27,9 @@ func (r rounds) run(ctx context.Context, turn func(context.Context) error) error
 		if err := turn(ctx); ctx.Err() == nil {
 			switch fault.Note(err) {
 			case telemetry.Broken:
-				r.log.ErrorContext(ctx, r.what+" failed", "err", err)
+				r.log.ErrorContext(ctx, "a turn failed", "role", r.role, "err", err)
 			case telemetry.Mended:
-				r.log.InfoContext(ctx, r.what+" works again")
+				r.log.InfoContext(ctx, "turns work again", "role", r.role)
 			}
 		}
 		if !r.rest(ctx, tick.C) {

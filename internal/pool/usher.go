@@ -50,7 +50,7 @@ func NewUsher(r crowded, fresh func() job.Sandbox, o UsherOptions) *Usher {
 
 // Run turns until ctx ends. A turn that fails is logged here, and not again while those after it fail too.
 func (u *Usher) Run(ctx context.Context) error {
-	return rounds{"looking after jobs that wait for a sandbox", u.o.Every, u.o.News, u.wakes, u.o.Log}.run(ctx, u.Turn)
+	return rounds{"usher", u.o.Every, u.o.News, u.wakes, u.o.Log}.run(ctx, u.Turn)
 }
 
 // wakes: with no limit nobody waits, but for those from before it was lifted: the next turn is soon enough for them.
