@@ -58,13 +58,14 @@ func (b *Batcher) Turn(ctx context.Context) (chunks int, err error) {
 	return chunks, err
 }
 
+// work counts now and then between the chunks too: a batch of a million lines is worked at for minutes.
 func (b *Batcher) work(ctx context.Context) (chunks int, err error) {
 	for n := 1; n > 0 && err == nil && ctx.Err() == nil; chunks += n {
 		n, err = b.batches.TurnBatches(ctx, b.o.Silence)
-	}
-	if err == nil && time.Since(b.counted) >= b.o.Count {
-		err = b.count(ctx)
-		b.counted = time.Now()
+		if err == nil && time.Since(b.counted) >= b.o.Count {
+			err = b.count(ctx)
+			b.counted = time.Now()
+		}
 	}
 	return chunks, err
 }

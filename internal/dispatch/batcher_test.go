@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,11 +15,14 @@ type pile struct {
 	others  bool  // another process holds the turn
 	err     error
 	silence time.Duration
-	counts  int // chunks that are still to be counted
+	counts  int   // chunks that are still to be counted
+	left    []int // :: how often there was something to count → turns that were still to come
 }
 
 func (p *pile) CountBatches(context.Context) (int, error) {
-	p.counts--
+	if p.counts--; p.counts >= 0 {
+		p.left = append(p.left, len(p.chunks))
+	}
 	return max(0, p.counts+1), nil
 }
 
@@ -58,5 +62,14 @@ func TestATurnWorksAtBatchesUntilNothingIsLeft(t *testing.T) {
 				t.Errorf("gives uploads up after %v", tc.p.silence)
 			}
 		})
+	}
+}
+
+// TestALongTurnCountsMeanwhile: the figures of a large batch are asked for while it is worked at.
+func TestALongTurnCountsMeanwhile(t *testing.T) {
+	p := pile{chunks: []int{1, 1, 1}, counts: 2}
+	b := dispatch.NewBatcher(&p, dispatch.BatcherOptions{Count: time.Nanosecond, Log: quiet})
+	if n, err := b.Turn(t.Context()); n != 3 || err != nil || !slices.Equal(p.left, []int{2, 2}) {
+		t.Errorf("%d chunks, %v; counted with %d turns to come", n, err, p.left)
 	}
 }
