@@ -44,7 +44,7 @@ func (s *Store) AddLines(ctx context.Context, b job.Batch, before int64, lines [
 	if err != nil {
 		return wrap(err, "add lines to batch "+b.ID)
 	}
-	err = s.write(ctx, about(aboutBatch(b.ID)), func(ctx context.Context, t *tx) error {
+	err = s.writeBulk(ctx, func(ctx context.Context, t *tx) error {
 		after := before + int64(len(lines))
 		more, err := t.once(ctx, `UPDATE batches SET accepted = $3, touched_at = {now}
 			WHERE id = $1 AND accepted = $2 AND NOT complete AND NOT cancel_requested`, b.ID, before, after)

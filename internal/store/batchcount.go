@@ -80,7 +80,7 @@ func (s *Store) CountBatches(ctx context.Context) (worked int, err error) {
 
 // countChunk adds a chunk to what the row of a batch counts. It reports whether there was one.
 func (s *Store) countChunk(ctx context.Context, id string) (worked bool, err error) {
-	err = s.write(ctx, about(aboutBatch(id)), func(ctx context.Context, t *tx) error {
+	err = s.writeBulk(ctx, func(ctx context.Context, t *tx) error {
 		worked = false
 		var c counted
 		var accepted int64

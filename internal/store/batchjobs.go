@@ -37,7 +37,7 @@ func (s *Store) turnPending(ctx context.Context, silence time.Duration) (worked 
 
 // turnLines turns the oldest lines of a batch.
 func (s *Store) turnLines(ctx context.Context, id string) error {
-	return s.write(ctx, about(aboutBatch(id)), func(ctx context.Context, t *tx) error {
+	return s.writeBulk(ctx, func(ctx context.Context, t *tx) error {
 		b := job.Batch{ID: id}
 		var complete bool
 		err := t.row(ctx, `SELECT tenant, user_id, complete, cancel_requested FROM batches

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -93,7 +94,7 @@ func chunkOf(ctx context.Context, from querier, id, lock string) (b chunk, err e
 }
 
 func (s *Store) turnBatch(ctx context.Context, id string) error {
-	return s.write(ctx, about(aboutBatch(id)), func(ctx context.Context, t *tx) error {
+	return s.writeBulk(ctx, func(ctx context.Context, t *tx) error {
 		b, err := chunkOf(ctx, t, id, " {lock}")
 		if err != nil || b.id == "" {
 			return err
@@ -137,34 +138,33 @@ func (t *tx) deleteStaged(ctx context.Context, b chunk) error {
 
 // makeDue makes a chunk of staged jobs due, each with its first event. The sweeper gives out their hints, when it is their turn.
 func (t *tx) makeDue(ctx context.Context, b chunk) error {
-	st, err := t.stepOfEach(ctx, b, staged, job.Event{Type: job.EventState, State: job.Queued})
-	if err != nil || st.jobs == 0 {
+	st, err := t.stepOfEach(ctx, b, staged+`ORDER BY number {lock}`, job.Event{Type: job.EventState, State: job.Queued})
+	if err != nil || st.ids == "" {
 		return err
 	}
-	_, err = t.exec(ctx, `UPDATE jobs SET last_seq = 1, last_position = $4, run_after = {now}, waiting_for = '' WHERE`+staged,
-		b.id, b.after, b.to, st.last)
+	_, err = t.exec(ctx, `UPDATE jobs SET last_seq = 1, last_position = $2, run_after = {now}, waiting_for = '' WHERE`+each, st.ids, st.last)
 	t.tell().Wanted = true
 	return wrap(err, "make jobs due")
 }
 
 // cancelChunk ends the jobs of a chunk that were never claimed. The others are asked one by one, before it (cancelBegun);
-// where one was claimed in between the chunk comes again.
+// where one was claimed in between the chunk comes again. So it does for one that somebody else is at, a claim most likely: if
+// this waited for it with hundreds of jobs in its hands, claims would wait for this.
 func (t *tx) cancelChunk(ctx context.Context, b chunk) error {
-	const waiting = ofBatch + ` AND state = 'queued' AND attempt = 0 AND sandbox_id = '' `
 	o := cancelled
-	st, err := t.stepOfEach(ctx, b, waiting, o.Events(time.Time{})...)
+	st, err := t.stepOfEach(ctx, b, ofBatch+` AND state = 'queued' AND attempt = 0 AND sandbox_id = '' ORDER BY number {skip}`, o.Events(time.Time{})...)
 	if err != nil {
 		return err
 	}
-	if st.jobs > 0 {
-		_, err = t.exec(ctx, `UPDATE jobs SET pushed_at = 0 WHERE state = 'queued' AND continues
-			AND conversation_id IN (SELECT conversation_id FROM jobs WHERE`+waiting+`)`, b.id, b.after, b.to)
+	if st.ids != "" {
+		_, err = t.exec(ctx, `UPDATE jobs SET pushed_at = 0 WHERE {beside}state {is} 'queued' AND continues
+			AND conversation_id IN (SELECT conversation_id FROM jobs WHERE`+each+`)`, st.ids)
 		if err != nil {
 			return fmt.Errorf("wake conversations: %w", err)
 		}
-		_, err = t.exec(ctx, `UPDATE jobs SET last_seq = last_seq + 2, last_position = $4, state = 'cancelled', ended_at = {now}, waiting_for = '',
-			exit_code = $5, failure_code = $6, failure_message = $7, retryable = $8 WHERE`+waiting,
-			b.id, b.after, b.to, st.last, o.ExitCode, string(o.Failure.Code), []byte(o.Failure.Message), o.Failure.Retryable)
+		_, err = t.exec(ctx, `UPDATE jobs SET last_seq = last_seq + 2, last_position = $2, state = 'cancelled', ended_at = {now}, waiting_for = '',
+			exit_code = $3, failure_code = $4, failure_message = $5, retryable = $6 WHERE`+each,
+			st.ids, st.last, o.ExitCode, string(o.Failure.Code), []byte(o.Failure.Message), o.Failure.Retryable)
 		if err != nil {
 			return fmt.Errorf("cancel jobs: %w", err)
 		}
@@ -199,18 +199,25 @@ func (s *Store) cancelBegun(ctx context.Context, c auth.Caller, id string) error
 
 // stepped is what stepOfEach added.
 type stepped struct {
-	jobs int
-	last int64 // position of the last event; 0: the engine gives them by itself
+	ids  string // of the jobs, as each wants them; "" when there are none
+	last int64  // position of the last event; 0: the engine gives them by itself
 }
 
-// stepOfEach adds the same events to each job of a chunk that which finds, and keeps these for this transaction. Their rows
-// are to move on after it, by which the same jobs are found.
+// each finds the jobs of a step ($1).
+const each = ` id IN ({texts}$1{/texts}) `
+
+// stepOfEach adds the same events to each job of a chunk that which finds and keeps for this transaction.
 func (t *tx) stepOfEach(ctx context.Context, b chunk, which string, events ...job.Event) (st stepped, err error) {
-	rows, err := t.query(ctx, `SELECT id FROM jobs WHERE`+which+`ORDER BY number {lock}`, b.id, b.after, b.to)
+	rows, err := t.query(ctx, `SELECT id FROM jobs WHERE`+which, b.id, b.after, b.to)
 	ids, err := collect(rows, err, func(row scanner) (id string, err error) { return id, row.Scan(&id) })
-	if st.jobs = len(ids); err != nil || st.jobs == 0 {
+	if err != nil || len(ids) == 0 {
 		return st, err
 	}
+	raw, err := json.Marshal(ids)
+	if err != nil {
+		return st, err
+	}
+	st.ids = string(raw)
 	var first int64
 	column, place := "", ""
 	if t.places != nil {
@@ -218,19 +225,19 @@ func (t *tx) stepOfEach(ctx context.Context, b chunk, which string, events ...jo
 			return st, err
 		}
 		st.last = first + int64(len(ids)*len(events)) - 1
-		column, place = "position, ", "CAST($7 AS bigint) + row_number() OVER (ORDER BY number) - 1, "
+		column, place = "position, ", "CAST($5 AS bigint) + row_number() OVER (ORDER BY number) - 1, "
 	}
 	for i, e := range events {
 		body, err := e.Body()
 		if err != nil {
 			return st, fmt.Errorf("encode event: %w", err)
 		}
-		args := []any{b.id, b.after, b.to, int64(i + 1), string(e.Type), body}
+		args := []any{st.ids, int64(i + 1), string(e.Type), body}
 		if t.places != nil {
 			args = append(args, first+int64(i*len(ids)))
 		}
 		_, err = t.exec(ctx, `INSERT INTO events (`+column+`job_id, seq, tenant, user_id, batch_id, sandbox_id, type, ts, body)
-			SELECT `+place+`id, last_seq + $4, tenant, user_id, batch_id, sandbox_id, $5, {now}, $6 FROM jobs WHERE`+which+`ORDER BY number`, args...)
+			SELECT `+place+`id, last_seq + $2, tenant, user_id, batch_id, sandbox_id, $3, {now}, $4 FROM jobs WHERE`+each+`ORDER BY number`, args...)
 		if err != nil {
 			return st, fmt.Errorf("add events: %w", err)
 		}

@@ -112,7 +112,7 @@ func (t *tx) lose(ctx context.Context, h *head, why string) error {
 // wakeConversation wants a hint for the jobs that wait for this one in its conversation, and tells them where it is.
 func (t *tx) wakeConversation(ctx context.Context, h *head) error {
 	_, err := t.exec(ctx, `UPDATE jobs SET pushed_at = 0, sandbox_id = CASE WHEN sandbox_id = '' THEN $5 ELSE sandbox_id END
-		WHERE conversation_id = $1 AND number > $2 AND tenant = $3 AND user_id = $4 AND state = 'queued' AND continues`,
+		WHERE conversation_id = $1 AND number > $2 AND {beside}tenant {is} $3 AND {beside}user_id {is} $4 AND {beside}state {is} 'queued' AND continues`,
 		h.talk, h.number, h.tenant, h.userID, h.sandboxID)
 	if err != nil {
 		return fmt.Errorf("wake the conversation of job %s: %w", h.id, err)

@@ -16,6 +16,7 @@ import (
 //	{skip}           keeps it too, but finds nothing when somebody else has it
 //	{empty}          no bytes
 //	{pairs}$1{/}     rows of a text and a number, from a JSON array of such pairs
+//	{texts}$1{/texts} rows of a text, from a JSON array of texts
 //	{old keys}{/old keys}  which keys those are that a select in between finds
 //	{settled}        whether nothing can be committed below the position of an event any more
 //	{by name}        the table is looked into by this index: its planner would choose another
@@ -45,6 +46,8 @@ var sqliteWords = newDialect(
 	"{empty}", "x''",
 	"{pairs}", "SELECT value ->> 0, value ->> 1 FROM json_each(",
 	"{/}", ")",
+	"{texts}", "SELECT value FROM json_each(",
+	"{/texts}", ")",
 	"{by jobs_wanted}", "INDEXED BY jobs_wanted",
 	"{by jobs_hinted}", "INDEXED BY jobs_hinted",
 	"{beside}", "+",
@@ -66,6 +69,8 @@ var postgresWords = newDialect(
 	"{empty}", "''::bytea",
 	"{pairs}", "SELECT pair ->> 0, (pair ->> 1)::bigint FROM json_array_elements(",
 	"{/}", "::json) AS pair",
+	"{texts}", "SELECT json_array_elements_text(",
+	"{/texts}", "::json)",
 	"{old keys}", "ctid = ANY (ARRAY(SELECT ctid ", // by their names it would go through the table: it expects a tenth of it
 	"{/old keys}", "))",
 	"{by jobs_wanted}", "",

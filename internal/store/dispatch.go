@@ -69,10 +69,11 @@ func (s *Store) find(ctx context.Context, p job.Priority, age time.Duration, lim
 	})
 }
 
-const renew = `UPDATE jobs SET dispatch_seq = dispatch_seq + 1, pushed_at = {now}
-	WHERE state = 'queued' AND (id, dispatch_seq) IN ({pairs}$1{/}) RETURNING id`
+const renew = `WITH found AS (SELECT id FROM jobs WHERE state = 'queued' AND (id, dispatch_seq) IN ({pairs}$1{/}) {skip})
+	UPDATE jobs SET dispatch_seq = dispatch_seq + 1, pushed_at = {now} WHERE id IN (SELECT id FROM found) RETURNING id`
 
-// renew numbers the hints anew. One whose job was claimed or hinted meanwhile is left out.
+// renew numbers the hints anew. One whose job was claimed or hinted meanwhile is left out, and one that somebody else is at: what
+// waited for it here might have what that one waits for.
 func (s *Store) renew(ctx context.Context, found []job.Hint) (given []job.Hint, err error) {
 	old := make([]pair, len(found))
 	for i, h := range found {

@@ -8,10 +8,11 @@ type engine interface {
 	// commit decides every write of a group, in one transaction. One that it could not decide it marks: undecided, so that
 	// it is tried again, in a group or, when it broke this one, alone.
 	commit(ctx context.Context, group []*write)
-	// alone runs one write in a transaction of its own, and returns when it is decided. So does apart, for those that must
-	// not wait for others.
+	// alone runs one write in a transaction of its own, and returns when it is decided. So do apart, for those that must not
+	// wait for others, and bulk, for those that take so long that others must not wait for them.
 	alone(ctx context.Context, wr *write)
 	apart(ctx context.Context, wr *write)
+	bulk(ctx context.Context, wr *write)
 	// groups is how many groups are committed at once.
 	groups() int
 	close() error

@@ -28,10 +28,14 @@ type pgEngine struct {
 	base  int64         // of positions
 	lone  chan struct{} // a place for each write that goes alone
 	beats chan struct{} // a place for each that goes apart
+	bulks chan struct{} // a place for each that changes hundreds of rows
 }
 
 func newPgEngine(pool *pgxpool.Pool, words dialect) *pgEngine {
-	return &pgEngine{pool: pool, words: words, lone: make(chan struct{}, pgAlone), beats: make(chan struct{}, pgApart)}
+	return &pgEngine{
+		pool: pool, words: words,
+		lone: make(chan struct{}, pgAlone), beats: make(chan struct{}, pgApart), bulks: make(chan struct{}, pgBulk),
+	}
 }
 
 func (e *pgEngine) groups() int { return pgGroups }
@@ -257,6 +261,7 @@ var pgBackoff = []time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 25
 
 func (e *pgEngine) alone(ctx context.Context, wr *write) { e.insist(ctx, wr, e.lone) }
 func (e *pgEngine) apart(ctx context.Context, wr *write) { e.insist(ctx, wr, e.beats) }
+func (e *pgEngine) bulk(ctx context.Context, wr *write)  { e.insist(ctx, wr, e.bulks) }
 
 // pgPlace is how long a write waits for its turn to be tried once more in a database that was away when it was tried last.
 const pgPlace = 3 * time.Second

@@ -65,11 +65,12 @@ func cut(t *testing.T, url string, pid int) error {
 }
 
 // TestASessionThatIsCutInTheMiddleOfAWriteLosesNothing cuts it when the write has changed something and is not
-// committed: in a group with others, alone, and apart.
+// committed: in a group with others, alone, apart, and of many rows.
 func TestASessionThatIsCutInTheMiddleOfAWriteLosesNothing(t *testing.T) {
 	for name, run := range map[string]func(s *Store, do func(context.Context, *tx) error) error{
 		"in a group": func(s *Store, do func(context.Context, *tx) error) error { return s.write(t.Context(), nil, do) },
 		"apart":      func(s *Store, do func(context.Context, *tx) error) error { return s.writes.apart(t.Context(), do) },
+		"of many":    func(s *Store, do func(context.Context, *tx) error) error { return s.writeBulk(t.Context(), do) },
 		"alone": func(s *Store, do func(context.Context, *tx) error) error {
 			wr := &write{ctx: t.Context(), do: do}
 			s.writes.engine.alone(t.Context(), wr)
@@ -107,6 +108,42 @@ func TestASessionThatIsCutInTheMiddleOfAWriteLosesNothing(t *testing.T) {
 				t.Errorf("the write was tried once: its session was not cut")
 			}
 		})
+	}
+}
+
+// TestNobodyWaitsForAWriteOfManyRows: one goes on, and another wants to; those of others are committed meanwhile.
+func TestNobodyWaitsForAWriteOfManyRows(t *testing.T) {
+	s := process(t, pgtest.URL(t))
+	var bulks errgroup.Group
+	begun, end := make(chan struct{}, 2), make(chan struct{})
+	for i := range 2 {
+		bulks.Go(func() error {
+			return s.writeBulk(t.Context(), func(ctx context.Context, t *tx) error {
+				begun <- struct{}{}
+				<-end
+				return set(ctx, t, fmt.Sprint("many", i))
+			})
+		})
+	}
+	<-begun
+	var others errgroup.Group
+	for i := range 20 {
+		others.Go(func() error {
+			return s.write(t.Context(), nil, func(ctx context.Context, w *tx) error { return set(ctx, w, fmt.Sprint("other", i)) })
+		})
+	}
+	if err := others.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := len(names(t, s)); n != 20 {
+		t.Errorf("%d writes were committed, want those of others only", n)
+	}
+	close(end)
+	if err := bulks.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := len(names(t, s)); n != 22 {
+		t.Errorf("%d writes were committed, want all", n)
 	}
 }
 

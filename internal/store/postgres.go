@@ -13,11 +13,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// How many connections a process has. Whoever runs many processes can reckon: nine each.
+// How many connections a process has. Whoever runs many processes can reckon: ten each.
 const (
 	pgGroups = 2 // groups that are committed at once: one waits for the disk while the other works
 	pgAlone  = 2 // writes that broke a group
 	pgApart  = 1 // beats, which wait for nobody
+	pgBulk   = 1 // writes of hundreds of rows, for which nobody waits
 	pgReads  = 4
 )
 
@@ -65,7 +66,7 @@ func millis(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
 // openPools connects to the database at url: once for writes and once for reads, so that neither waits for the other.
 func openPools(ctx context.Context, url string) (writes, reads *pgxpool.Pool, err error) {
-	c, err := postgresConfig(url, pgGroups+pgAlone+pgApart, nil)
+	c, err := postgresConfig(url, pgGroups+pgAlone+pgApart+pgBulk, nil)
 	if err != nil {
 		return nil, nil, err
 	}

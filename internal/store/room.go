@@ -245,19 +245,13 @@ func (t *tx) occupyReserved(ctx context.Context, h *head, id string) error {
 func (s *Store) writeCounting(ctx context.Context, _ []string, do func(ctx context.Context, t *tx) error) error {
 	s.reserving.Lock()
 	defer s.reserving.Unlock()
-	var news *job.News
-	err := s.writes.apart(ctx, func(ctx context.Context, t *tx) error {
-		err := t.countAlone(ctx)
-		if err == nil {
-			err = do(ctx, t)
+	counting := func(ctx context.Context, t *tx) error {
+		if err := t.countAlone(ctx); err != nil {
+			return err
 		}
-		news = t.news
-		return err
-	})
-	if err == nil {
-		s.publish(ctx, news)
+		return do(ctx, t)
 	}
-	return err
+	return s.tellAfter(ctx, counting, func(do func(ctx context.Context, t *tx) error) error { return s.writes.apart(ctx, do) })
 }
 
 // makeRoom sees that there is a place for the sandbox that somebody asked for, whoever waits: one that is idle is given up.

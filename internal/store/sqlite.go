@@ -27,6 +27,7 @@ func (e *sqliteEngine) groups() int { return 1 }
 
 func (e *sqliteEngine) alone(ctx context.Context, wr *write) { e.commit(ctx, []*write{wr}) }
 func (e *sqliteEngine) apart(ctx context.Context, wr *write) { e.commit(ctx, []*write{wr}) }
+func (e *sqliteEngine) bulk(ctx context.Context, wr *write)  { e.commit(ctx, []*write{wr}) }
 
 // commit decides every write of group. One that fails is undone alone; when the transaction itself fails, all of
 // them have failed.

@@ -58,6 +58,50 @@ func TestBeatsDoNotWait(t *testing.T) {
 	}
 }
 
+// TestABatchDoesNotWaitForOneOfItsJobs has somebody else's transaction hold the row of one job of a batch. The hints of the others
+// are given out, and the others are cancelled, at once: whoever holds hundreds of jobs waits for none. That one follows later.
+func TestABatchDoesNotWaitForOneOfItsJobs(t *testing.T) {
+	url := postgres(t)
+	s := processes(t, url, 1)[0]
+	b := storetest.Accepted(t, s, 4)
+	jobs, _, _, err := s.BatchJobs(t.Context(), storetest.Ann, b.ID, store.ResultsAfter{}, 4)
+	must(t, err)
+	at := jobs[1].ID
+	foreign, err := connect(t, url).Begin(t.Context())
+	must(t, err)
+	_, err = foreign.Exec(t.Context(), `SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE`, at)
+	must(t, err)
+
+	given, err := s.Give(t.Context(), store.Round{Priority: job.Bulk, Limit: 10})
+	must(t, err)
+	if len(given.Hints) != 3 || slices.ContainsFunc(given.Hints, func(h job.Hint) bool { return h.JobID == at }) {
+		t.Errorf("%+v were given out, want those of the three jobs that nobody is at", given.Hints)
+	}
+	must(t, s.CancelBatch(t.Context(), storetest.Ann, b.ID))
+	if n, err := s.TurnBatches(t.Context(), time.Hour); n != 1 || err != nil {
+		t.Errorf("%d chunks, %v", n, err)
+	}
+	counts := func() map[job.State]int64 {
+		got, err := s.Batch(t.Context(), storetest.Ann, b.ID)
+		must(t, err)
+		return got.Counts
+	}
+	if got := counts(); got[job.Cancelled] != 3 || got[job.Queued] != 1 {
+		t.Errorf("%v, want three cancelled and one not yet", got)
+	}
+	must(t, foreign.Rollback(t.Context()))
+	for n := 1; n > 0; {
+		n, err = s.TurnBatches(t.Context(), time.Hour)
+		must(t, err)
+	}
+	if got := counts(); got[job.Cancelled] != 4 {
+		t.Errorf("%v, want all cancelled", got)
+	}
+	if events := storetest.Events(t, s, at); len(events) != 3 {
+		t.Errorf("job %s has %d events, want three: queued, cancelled and its result", at, len(events))
+	}
+}
+
 // waits returns when n sessions wait for a lock.
 func waits(t *testing.T, url string, n int) {
 	t.Helper()

@@ -31,8 +31,18 @@ func about(things ...string) []string {
 // write runs do in a transaction and publishes its news, once, when it is committed. The ctx that do gets does not
 // end: a write that has begun is finished, for others share its commit. do may be run several times.
 func (s *Store) write(ctx context.Context, on []string, do func(ctx context.Context, t *tx) error) error {
+	return s.tellAfter(ctx, do, func(do func(ctx context.Context, t *tx) error) error { return s.writes.run(ctx, on, do) })
+}
+
+// writeBulk is write for what changes hundreds of rows: nobody shares its transaction, and so nobody waits for them.
+func (s *Store) writeBulk(ctx context.Context, do func(ctx context.Context, t *tx) error) error {
+	return s.tellAfter(ctx, do, func(do func(ctx context.Context, t *tx) error) error { return s.writes.bulk(ctx, do) })
+}
+
+// tellAfter publishes the news of do when run has committed it.
+func (s *Store) tellAfter(ctx context.Context, do func(ctx context.Context, t *tx) error, run func(do func(ctx context.Context, t *tx) error) error) error {
 	var news *job.News
-	err := s.writes.run(ctx, on, func(ctx context.Context, t *tx) error {
+	err := run(func(ctx context.Context, t *tx) error {
 		err := do(ctx, t)
 		news = t.news
 		return err

@@ -78,12 +78,21 @@ func (w *writer) run(ctx context.Context, on []string, do func(ctx context.Conte
 
 // apart runs do in a transaction that it shares with nobody: for what must not wait for others.
 func (w *writer) apart(ctx context.Context, do func(ctx context.Context, t *tx) error) error {
+	return w.single(ctx, do, w.engine.apart)
+}
+
+// bulk is apart for what changes hundreds of rows: others must not wait for it.
+func (w *writer) bulk(ctx context.Context, do func(ctx context.Context, t *tx) error) error {
+	return w.single(ctx, do, w.engine.bulk)
+}
+
+func (w *writer) single(ctx context.Context, do func(ctx context.Context, t *tx) error, decide func(context.Context, *write)) error {
 	if err := w.enter(); err != nil {
 		return err
 	}
 	defer w.callers.Done()
 	me := &write{ctx: ctx, do: do}
-	w.engine.apart(context.WithoutCancel(ctx), me)
+	decide(context.WithoutCancel(ctx), me)
 	if me.panicked != nil {
 		panic(me.panicked)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -33,11 +34,15 @@ type inn struct {
 
 	mu     sync.Mutex
 	guests map[string]map[string]any // :: name → sandbox as the platform tells of it
+	light  map[string]bool           // :: run → its prompt does not sleep
 }
+
+// lightly is what a prompt says that does not sleep.
+const lightly = "lightly"
 
 func openInn(t testing.TB, wake chan struct{}) *inn {
 	t.Helper()
-	i := &inn{t: t, wake: wake, guests: map[string]map[string]any{}}
+	i := &inn{t: t, wake: wake, guests: map[string]map[string]any{}, light: map[string]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/sandbox", i.list)
 	mux.HandleFunc("POST /api/sandbox", i.create)
@@ -45,7 +50,7 @@ func openInn(t testing.TB, wake chan struct{}) *inn {
 	mux.HandleFunc("POST /api/sandbox/{id}/last-activity", i.get)
 	mux.HandleFunc("POST /toolbox/{id}/process/session", done)
 	mux.HandleFunc("DELETE /toolbox/{id}/process/session/{session}", done)
-	mux.HandleFunc("POST /toolbox/{id}/files/bulk-upload", done)
+	mux.HandleFunc("POST /toolbox/{id}/files/bulk-upload", i.upload)
 	mux.HandleFunc("POST /toolbox/{id}/process/session/{session}/exec", i.exec)
 	mux.HandleFunc("POST /toolbox/{id}/process/execute", i.execute)
 	mux.HandleFunc("GET /api/snapshots/{name}", func(w http.ResponseWriter, r *http.Request) {
@@ -106,6 +111,27 @@ func (i *inn) get(w http.ResponseWriter, r *http.Request) {
 	answer(w, g)
 }
 
+// upload is a launch's files, of which the last is the prompt.
+func (i *inn) upload(w http.ResponseWriter, r *http.Request) {
+	err := r.ParseMultipartForm(1 << 20)
+	if err == nil && strings.HasSuffix(r.FormValue("files[3].path"), "/prompt") {
+		var prompt []byte
+		if file, _, open := r.FormFile("files[3].file"); open == nil {
+			prompt, err = io.ReadAll(file)
+		}
+		i.mu.Lock()
+		i.light[strings.Split(r.FormValue("files[3].path"), "/")[5]] = string(prompt) == lightly
+		i.mu.Unlock()
+	}
+	if err != nil {
+		i.t.Errorf("%s %s: %v", r.Method, r.URL.Path, err)
+	}
+	done(w, r)
+}
+
+// awaken is the end of a sleep that never began.
+var awaken = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
 // exec is a session's command: the preflight, or the launch.
 func (i *inn) exec(w http.ResponseWriter, r *http.Request) {
 	var q struct{ Command string }
@@ -136,13 +162,20 @@ func (i *inn) execute(w http.ResponseWriter, r *http.Request) {
 	if err != nil || err2 != nil {
 		i.t.Errorf("a poll with the arguments %q", words)
 	}
-	answer(w, map[string]any{"exitCode": 0, "result": i.poll(r, path, offset, time.Duration(wait)*time.Millisecond)})
+	i.mu.Lock()
+	light := i.light[words[0]]
+	i.mu.Unlock()
+	answer(w, map[string]any{"exitCode": 0, "result": i.poll(r, path, offset, time.Duration(wait)*time.Millisecond, light)})
 }
 
 // poll waits as the script does: not at all for what is there, else until there is more, or for so long.
-func (i *inn) poll(r *http.Request, path string, offset int, wait time.Duration) string {
+func (i *inn) poll(r *http.Request, path string, offset int, wait time.Duration, light bool) string {
 	if offset < len(asleep) {
 		wait = 0
+	}
+	woken := i.wake
+	if light {
+		woken, wait = awaken, time.Hour
 	}
 	limit := time.NewTimer(wait)
 	defer limit.Stop()
@@ -150,7 +183,7 @@ func (i *inn) poll(r *http.Request, path string, offset int, wait time.Duration)
 	select {
 	case <-r.Context().Done():
 	case <-limit.C:
-	case <-i.wake:
+	case <-woken:
 		state, code, out = "ended", "0", asleep+awake
 	}
 	return fmt.Sprintf("sandpiper-follow %s %s %d\n%s\n%s\n\n.\n", state, code, len(out), path, base64.StdEncoding.EncodeToString([]byte(out[min(offset, len(out)):])))

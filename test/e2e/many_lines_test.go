@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	batchLines = flag.Int("lines", 2_000, "lines of the batch in TestManyLines")
-	batchGoals = flag.Bool("goals", false, "hold TestManyLines to what a batch may take of the api's memory and of other people's time")
+	batchLines = flag.Int("lines", 2_000, "lines of the batch in TestManyLines and TestABatchHoldsUpNobody")
+	batchGoals = flag.Bool("goals", false, "hold these two to what a batch may take of the api's memory and of other people's time")
 )
 
 // What one person's batch may cost, however many lines it has.
@@ -36,7 +36,7 @@ func TestManyLines(t *testing.T) {
 	f.addWorker(t)
 	f.ready(t)
 	f.ask(t, client.Submit{UserID: "bob", Input: "warm up"})
-	asked := f.asksNowAndThen(t)
+	asked := f.asksNowAndThen(t, "x")
 
 	began := time.Now()
 	b, err := f.api.SubmitBatch(t.Context(), client.SubmitBatch{UserID: "ann", Lines: manyLines(*batchLines)})
@@ -144,7 +144,7 @@ func (f *fleet) allResults(t testing.TB, id string, b client.Batch) {
 }
 
 // asksNowAndThen has bob ask something ten times a second, until stop, which says how long each prompt waited to be claimed.
-func (f *fleet) asksNowAndThen(t testing.TB) (stop func() []time.Duration) {
+func (f *fleet) asksNowAndThen(t testing.TB, input string) (stop func() []time.Duration) {
 	t.Helper()
 	ctx, end := context.WithCancel(t.Context())
 	type heard struct {
@@ -156,7 +156,7 @@ func (f *fleet) asksNowAndThen(t testing.TB) (stop func() []time.Duration) {
 		var h heard
 		for tick := time.Tick(100 * time.Millisecond); ctx.Err() == nil && h.err == nil; <-tick {
 			var j client.Job
-			id, err := f.api.Submit(t.Context(), client.Submit{UserID: "bob", Input: "x"})
+			id, err := f.api.Submit(t.Context(), client.Submit{UserID: "bob", Input: input})
 			if err == nil {
 				j, err = f.api.Wait(t.Context(), id)
 			}

@@ -58,8 +58,8 @@ func linesOf(b job.Batch, from, n int) (lines []job.Job) {
 	return lines
 }
 
-// accepted uploads a batch of Ann, and makes its jobs due.
-func accepted(t *testing.T, s *store.Store, n int) job.Batch {
+// Accepted uploads a batch of Ann, and makes its jobs due.
+func Accepted(t *testing.T, s *store.Store, n int) job.Batch {
 	t.Helper()
 	kept, _, err := s.CompleteBatch(t.Context(), upload(t, s, n), store.Key{})
 	if err != nil {
@@ -127,7 +127,7 @@ func batchStaged(t *testing.T, s *store.Store) {
 }
 
 func batchDue(t *testing.T, s *store.Store) {
-	b := accepted(t, s, 9)
+	b := Accepted(t, s, 9)
 	if got := tally(t, s, b.ID); got.Accepted != 9 || got.Counts[job.Queued] != 9 || got.Ended() {
 		t.Errorf("the batch is %+v", got)
 	}
@@ -237,7 +237,7 @@ func batchKey(t *testing.T, s *store.Store) {
 }
 
 func batchCancelled(t *testing.T, s *store.Store) {
-	b := accepted(t, s, 9)
+	b := Accepted(t, s, 9)
 	jobs := membersOf(t, s, b.ID)
 	ended, running, tried := Claim(t, s, jobs[0].ID), Claim(t, s, jobs[1].ID), Claim(t, s, jobs[2].ID)
 	if err := s.Finish(t.Context(), ended.Attempt, Answer("4"), ended.Job.LastSeq); err != nil {
@@ -294,7 +294,7 @@ func batchCancelledEarly(t *testing.T, s *store.Store) {
 }
 
 func batchResults(t *testing.T, s *store.Store) {
-	b := accepted(t, s, 11)
+	b := Accepted(t, s, 11)
 	for i, j := range membersOf(t, s, b.ID) {
 		if want := fmt.Sprintf("line-%d", i); j.CustomID != want || j.BatchID != b.ID {
 			t.Errorf("line %d is %q of %s, want %q", i, j.CustomID, j.BatchID, want)
@@ -313,7 +313,7 @@ func batchResults(t *testing.T, s *store.Store) {
 }
 
 func batchOwn(t *testing.T, s *store.Store) {
-	b := accepted(t, s, 1)
+	b := Accepted(t, s, 1)
 	for name, c := range map[string]auth.Caller{"Bob": Bob, "another tenant's Ann": {Tenant: "acme", UserID: "ann"}} {
 		_, err := s.Batch(t.Context(), c, b.ID)
 		_, _, _, err2 := s.BatchJobs(t.Context(), c, b.ID, store.ResultsAfter{}, 1)
