@@ -72,6 +72,7 @@ type House struct {
 	keeper       *pool.Keeper
 	warden       *pool.Warden
 	usher        *pool.Usher
+	warmer       *pool.Warmer   // nil where jobs have no sandboxes
 	reaper       *pool.Reaper   // nil where sandboxes may be idle for ever
 	follower     *pool.Follower // nil where the configuration names the snapshot, or the embedded Daytona has its own
 	forgetter    *dispatch.Forgetter

@@ -163,6 +163,9 @@ func (h *House) openWorker(context.Context) error {
 		h.follower = pool.NewFollower(h.pool, h.store, pool.FollowerOptions{Log: h.log})
 	}
 	h.usher = pool.NewUsher(h.store, h.pool.Fresh, pool.UsherOptions{Holder: h.name, Limits: h.limits(), News: h.listen(), Reaped: h.metrics.SandboxesReaped, Log: h.log})
+	if !h.cfg.Noop() {
+		h.warmer = pool.NewWarmer(h.store, h.pool.Fresh, pool.WarmerOptions{Holder: h.name, Most: h.cfg.WarmSandboxes, Limits: h.limits(), News: h.listen(), Reaped: h.metrics.SandboxesReaped, Log: h.log})
+	}
 	if idle > 0 {
 		h.reaper = pool.NewReaper(h.store, pool.ReaperOptions{Holder: h.name, Idle: idle, Reaped: h.metrics.SandboxesReaped, Log: h.log})
 	}

@@ -72,6 +72,9 @@ func (h *House) work(ctx context.Context) error {
 		g.Go(func() error { return h.warden.Run(ctx) })
 	}
 	g.Go(func() error { return h.usher.Run(ctx) })
+	if h.warmer != nil {
+		g.Go(func() error { return h.warmer.Run(ctx) })
+	}
 	if h.reaper != nil {
 		g.Go(func() error { return h.reaper.Run(ctx) })
 	}

@@ -11,6 +11,7 @@ const MostRetries = 15
 
 // EnvOptions are what differs between installations. Zero values are good.
 type EnvOptions struct {
+	UserID  string        // whose prompt it is; "" is not said
 	BaseURL string        // of the Messages API; "" is the CLI's own
 	TmpDir  string        // where the CLI keeps its temporary files; "" is the system's
 	Retries int           // how often the CLI asks the API again by itself, up to MostRetries; 0 is never
@@ -37,6 +38,10 @@ func Env(o EnvOptions) map[string]string {
 		"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
 		// "@/etc/hostname" in a prompt otherwise attaches that file.
 		"CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1",
+	}
+	if o.UserID != "" {
+		// A warm sandbox was made before anybody knew whose it would be, and environments of sandboxes do not change.
+		env["USER_ID"] = o.UserID
 	}
 	if o.BaseURL != "" {
 		env["ANTHROPIC_BASE_URL"] = o.BaseURL

@@ -78,6 +78,8 @@ type Config struct {
 	MaxSandboxes     int `env:"SANDPIPER_MAX_SANDBOXES" envDefault:"0" doc:"how many sandboxes may exist at once, of all users together, 0 to 100000. Beyond it the one that has been idle for longest is deleted; where none is, jobs wait, and waitingFor says so. An eighth of them, one at least, is not made for bulk jobs. The same for all processes. 0: any number"`
 	MaxUserSandboxes int `env:"SANDPIPER_MAX_USER_SANDBOXES" envDefault:"0" doc:"how many sandboxes of one user may exist at once, 0 to 10000; more jobs of that user wait. The same for all processes. 0: any number"`
 
+	WarmSandboxes int `env:"SANDPIPER_WARM_SANDBOXES" envDefault:"0" doc:"how many sandboxes are kept ready at most for users who have none idle, 0 to 1000, so that no person's job waits for one to be made. As many as users took at once lately, one at least; they belong to nobody until a job takes one, count as sandboxes, and are the first to be given up. Each costs what an idle sandbox costs. The same for all workers. 0: none"`
+
 	Executor string `env:"SANDPIPER_EXECUTOR" envDefault:"sandbox" doc:"sandbox; or noop, for load tests: no sandbox and no command, the answer is the input padded to 1,024 bytes"`
 
 	LogFormat string `env:"LOG_FORMAT" doc:"text or json" default:"text on a terminal, else json"`
@@ -179,6 +181,7 @@ func (c Config) validate(role Role) []error {
 	check("SANDPIPER_IDLE_MINUTES", within(c.IdleMinutes, 0, 5_256_000))
 	check("SANDPIPER_MAX_SANDBOXES", within(c.MaxSandboxes, 0, 100_000))
 	check("SANDPIPER_MAX_USER_SANDBOXES", within(c.MaxUserSandboxes, 0, 10_000))
+	check("SANDPIPER_WARM_SANDBOXES", within(c.WarmSandboxes, 0, 1000))
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
 	check("SANDPIPER_EXECUTOR", oneOf(c.Executor, "sandbox", "noop"))
 	c.validKeys(check)

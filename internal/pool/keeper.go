@@ -19,6 +19,7 @@ type waiting interface {
 	SandboxesToCreate(ctx context.Context, worker string, lease time.Duration, limit int, l job.Limits) ([]job.Sandbox, error)
 	SandboxesToDelete(ctx context.Context, limit int) ([]job.Sandbox, error)
 	HoldTurn(ctx context.Context, turn, holder string, d time.Duration) (bool, error)
+	RestWarm(ctx context.Context) (begun time.Duration, err error)
 }
 
 // KeeperOptions are the keeper's habits.
@@ -90,8 +91,26 @@ func (k *Keeper) old(ctx context.Context) ([]job.Sandbox, error) {
 
 func (k *Keeper) create(ctx context.Context, sb job.Sandbox) error {
 	_, err := k.pool.Open(ctx, sb)
-	if err == nil || ctx.Err() != nil || daytona.Temporary(err) {
+	switch warm := sb.UserID == ""; {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case warm && (errors.Is(err, daytona.ErrQuota) || !daytona.Temporary(err)):
+		return k.without(ctx, sb, err)
+	case daytona.Temporary(err):
 		return err // asked again when its lease is over
 	}
 	return errors.Join(err, k.pool.rows.SandboxGone(ctx, sb.ID, err.Error()))
+}
+
+// without does without a warm sandbox that the platform refuses: nobody waits for it, so it is no fault. The place that it would
+// have had may be wanted for others.
+func (k *Keeper) without(ctx context.Context, sb job.Sandbox, why error) error {
+	if err := k.pool.rows.SandboxGone(ctx, sb.ID, why.Error()); err != nil {
+		return errors.Join(why, err)
+	}
+	rest, err := k.rows.RestWarm(ctx)
+	if rest > 0 {
+		k.o.Log.WarnContext(ctx, "a warm sandbox could not be made, and none is added for a while", "rest", rest, "err", why)
+	}
+	return err
 }

@@ -230,7 +230,10 @@ func (p *Pool) request(sb job.Sandbox) daytona.Create {
 	if sb.Fingerprint == "" {
 		sb.Snapshot = p.current()
 	}
-	env := map[string]string{"USER_ID": sb.UserID, "ANTHROPIC_API_KEY": p.o.Key}
+	env := map[string]string{"ANTHROPIC_API_KEY": p.o.Key}
+	if sb.UserID != "" { // whose a warm one will be, the launch says
+		env["USER_ID"] = sb.UserID
+	}
 	for name, value := range p.o.Env {
 		env[name] = value
 	}

@@ -32,6 +32,7 @@ type head struct {
 	quietSince int64  // when it was claimed; 0: a byte was read since then
 	singled    bool   // see Claimed.Singled
 	seat       int64  // that this claim has taken; 0: none
+	warm       bool   // its sandbox belonged to nobody before this claim
 	wants      int    // which place it waits for, see wantsOwn; a claim reads it
 	waitingFor string // what its row says; a claim reads it
 }

@@ -27,13 +27,17 @@ func (r roomFor) Error() string {
 
 // claimReserved is the claim of a job for which there was room. Somebody else may take it meanwhile.
 func (s *Store) claimReserved(ctx context.Context, q Claim, room roomFor) (got Claimed, err error) {
+	var given string
 	for range 3 {
-		if q.reserved, err = s.reserve(ctx, q, room.User, room.priority); err != nil {
+		if q.reserved, given, err = s.reserve(ctx, q, room.User, room.priority); err != nil {
 			return got, err
 		}
 		if got, err = s.claim(ctx, q); !errors.As(err, &room) {
 			break
 		}
+	}
+	if err == nil && given != "" && got.Sandbox.ID == given {
+		got.Taken = TakenWarm
 	}
 	if errors.As(err, &room) {
 		err = job.ErrNotClaimable // a sweeper offers it again
@@ -56,13 +60,14 @@ const (
 // reservation is how long a row is kept for its claim.
 const reservation = "30000" // milliseconds
 
-// crowd is how many sandboxes there are.
-type crowd struct{ all, own int }
+// crowd is how many sandboxes there are, and how many of them are warm.
+type crowd struct{ all, own, warm int }
 
-// crowdOf counts sandboxes, and those of one user, besides the one that is to be added.
-func crowdOf(ctx context.Context, from querier, u User, besides string) (c crowd, err error) {
-	err = from.row(ctx, `SELECT COUNT(*), COUNT(CASE WHEN tenant = $1 AND user_id = $2 THEN 1 END) FROM sandboxes
-		WHERE state <> 'gone' AND id <> $3`, u.Tenant, u.ID, besides).Scan(&c.all, &c.own)
+// crowdOf counts sandboxes, those of one user and the warm ones with a fingerprint, "" for none, besides the one that is to be added.
+func crowdOf(ctx context.Context, from querier, u User, besides, fingerprint string) (c crowd, err error) {
+	err = from.row(ctx, `SELECT COUNT(*), COUNT(CASE WHEN tenant = $1 AND user_id = $2 THEN 1 END),
+			COUNT(CASE WHEN tenant = '' AND user_id = '' AND state = 'ready' AND busy_job = '' AND fingerprint = $4 AND fingerprint <> '' THEN 1 END)
+		FROM sandboxes WHERE state <> 'gone' AND id <> $3`, u.Tenant, u.ID, besides, fingerprint).Scan(&c.all, &c.own, &c.warm)
 	return c, wrap(err, "count sandboxes")
 }
 
@@ -71,6 +76,8 @@ func (c crowd) lacks(l job.Limits, p job.Priority) int {
 	switch {
 	case l.PerUser > 0 && c.own >= l.PerUser:
 		return wantsOwn
+	case c.warm > 0:
+		return 0
 	case l.All > 0 && c.all >= l.For(p):
 		return wantsAny
 	}
@@ -86,9 +93,12 @@ func (t *tx) addSandbox(ctx context.Context, h *head, q Claim, p job.Priority) e
 	case q.reserved:
 		return t.occupyReserved(ctx, h, q.Fresh.ID)
 	case q.Limits.None():
-		return t.insertSandbox(ctx, h, q.Fresh)
+		if found, err := t.occupyWarm(ctx, h, q, p); found || err != nil {
+			return err
+		}
+		return t.insertSandbox(ctx, h, q.Fresh, p)
 	}
-	c, err := crowdOf(ctx, t, User{h.tenant, h.userID}, q.Fresh.ID)
+	c, err := crowdOf(ctx, t, User{h.tenant, h.userID}, q.Fresh.ID, q.warm(p))
 	if err != nil {
 		return err
 	}
@@ -105,10 +115,10 @@ func (t *tx) addSandbox(ctx context.Context, h *head, q Claim, p job.Priority) e
 	return t.waitForPlace(ctx, h, q.Limits, p, lacks)
 }
 
-func (t *tx) insertSandbox(ctx context.Context, h *head, fresh job.Sandbox) error {
-	err := t.must(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, busy_job, created_at, last_used_at)
-		VALUES ($1, $2, $3, 'creating', $4, $5, $6, {now}, {now})`,
-		fresh.ID, h.tenant, h.userID, fresh.Snapshot, fresh.Fingerprint, h.id)
+func (t *tx) insertSandbox(ctx context.Context, h *head, fresh job.Sandbox, p job.Priority) error {
+	err := t.must(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, busy_job, created_at, last_used_at, taken_at)
+		VALUES ($1, $2, $3, 'creating', $4, $5, $6, {now}, {now}, CASE WHEN $7 THEN 0 ELSE {now} END)`,
+		fresh.ID, h.tenant, h.userID, fresh.Snapshot, fresh.Fingerprint, h.id, p == job.Bulk)
 	h.sandboxID = fresh.ID
 	return wrap(err, "add sandbox "+fresh.ID)
 }
@@ -185,26 +195,30 @@ func waitsForPlace(l job.Limits, p job.Priority, lacks int) string {
 	return fmt.Sprintf("a sandbox: %d may exist at once", l.All)
 }
 
-// reserve adds the row of a claim's new sandbox, if there is room now. Once more is fine.
-func (s *Store) reserve(ctx context.Context, q Claim, u User, p job.Priority) (reserved bool, err error) {
-	s.reserving.Lock() // one at a time of this process: beats go apart too, and must not stand behind these
-	defer s.reserving.Unlock()
-	err = s.writes.apart(ctx, func(ctx context.Context, t *tx) error {
-		reserved = false
-		if err := t.countAlone(ctx); err != nil {
-			return err
-		}
-		c, err := crowdOf(ctx, t, u, q.Fresh.ID)
+// reserve gives the user of a claim a warm sandbox, which the claim then finds as an idle one of theirs, or adds the row of the
+// claim's new one, if there is room now. Once more is fine.
+func (s *Store) reserve(ctx context.Context, q Claim, u User, p job.Priority) (reserved bool, given string, err error) {
+	err = s.writeCounting(ctx, nil, func(ctx context.Context, t *tx) error {
+		reserved, given = false, ""
+		c, err := crowdOf(ctx, t, u, q.Fresh.ID, q.warm(p))
 		if err != nil || c.lacks(q.Limits, p) != 0 {
 			return err
 		}
+		if c.warm > 0 {
+			if given, err = t.giveWarm(ctx, u, q.warm(p), ""); given != "" || err != nil {
+				return err
+			}
+			if c.warm = 0; c.lacks(q.Limits, p) != 0 { // somebody else has just taken it
+				return nil
+			}
+		}
 		reserved = true
-		_, err = t.exec(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, create_worker, create_until, created_at, last_used_at)
-			VALUES ($1, $2, $3, 'creating', $4, $5, $1, {now} + `+reservation+`, {now}, {now}) ON CONFLICT (id) DO NOTHING`,
-			q.Fresh.ID, u.Tenant, u.ID, q.Fresh.Snapshot, q.Fresh.Fingerprint)
+		_, err = t.exec(ctx, `INSERT INTO sandboxes (id, tenant, user_id, state, snapshot, fingerprint, create_worker, create_until, created_at, last_used_at, taken_at)
+			VALUES ($1, $2, $3, 'creating', $4, $5, $1, {now} + `+reservation+`, {now}, {now}, CASE WHEN $6 THEN 0 ELSE {now} END) ON CONFLICT (id) DO NOTHING`,
+			q.Fresh.ID, u.Tenant, u.ID, q.Fresh.Snapshot, q.Fresh.Fingerprint, p == job.Bulk)
 		return err
 	})
-	return reserved && err == nil, wrap(err, "reserve sandbox "+q.Fresh.ID)
+	return reserved && err == nil, given, wrap(err, "reserve sandbox "+q.Fresh.ID)
 }
 
 // countAlone has whoever counts sandboxes to add one wait for whoever did so before, until the end of its transaction: that must
@@ -241,7 +255,8 @@ func (t *tx) occupyReserved(ctx context.Context, h *head, id string) error {
 	return nil
 }
 
-// writeCounting is write for what counts sandboxes to add one: see countAlone. It shares its transaction with nobody.
+// writeCounting is write for what counts sandboxes to add one: see countAlone. It shares its transaction with nobody. One at a time of
+// this process: beats go apart too, and must not stand behind these.
 func (s *Store) writeCounting(ctx context.Context, _ []string, do func(ctx context.Context, t *tx) error) error {
 	s.reserving.Lock()
 	defer s.reserving.Unlock()
@@ -260,7 +275,7 @@ func (t *tx) makeRoom(ctx context.Context, u User, besides string, l job.Limits)
 	if l.None() {
 		return nil
 	}
-	c, err := crowdOf(ctx, t, u, besides)
+	c, err := crowdOf(ctx, t, u, besides, "")
 	if err != nil {
 		return err
 	}
@@ -301,7 +316,7 @@ func within(l job.Limits) (sql string) {
 		sql += fmt.Sprintf(` AND (SELECT COUNT(*) FROM sandboxes a WHERE a.state <> 'gone') <= %d`, l.All)
 	}
 	if l.PerUser > 0 {
-		sql += fmt.Sprintf(` AND (SELECT COUNT(*) FROM sandboxes a WHERE a.tenant = c.tenant AND a.user_id = c.user_id AND a.state <> 'gone') <= %d`, l.PerUser)
+		sql += fmt.Sprintf(` AND (c.user_id = '' OR (SELECT COUNT(*) FROM sandboxes a WHERE a.tenant = c.tenant AND a.user_id = c.user_id AND a.state <> 'gone') <= %d)`, l.PerUser)
 	}
 	return sql
 }

@@ -32,7 +32,7 @@ func TestPlacesHoldWhenManyProcessesClaim(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		there, err := crowdOf(t.Context(), s.reads, User{}, "")
+		there, err := crowdOf(t.Context(), s.reads, User{}, "", "")
 		if most.Store(max(most.Load(), int64(there.all))); err != nil {
 			return err
 		}

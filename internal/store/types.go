@@ -34,16 +34,23 @@ type Claim struct {
 	Limits   job.Limits // of sandboxes. A job that needs one beyond them is not claimable, and waits for a place
 	reserved bool       // the row of Fresh is there, kept for this claim
 	TakeOver bool       // true: a running job whose lease lapsed; false: a queued job that is due
-	// Fresh describes the sandbox to add when the job has none and no idle one of its user has the same
+	// Fresh describes the sandbox to add when the job has none and no idle one of its user, and no warm one, has the same
 	// fingerprint: ID, Snapshot and Fingerprint. The rest is filled in.
 	Fresh job.Sandbox
 }
+
+// How a user comes to a sandbox.
+const (
+	TakenWarm = "warm" // it was ready, and belonged to nobody
+	TakenNew  = "new"  // it is to be made
+)
 
 // Claimed is a job that was given to a worker, and what is known about it.
 type Claimed struct {
 	Job     job.Job
 	Attempt job.Attempt
 	Sandbox job.Sandbox
+	Taken   string    // how its user came to the sandbox by this claim: TakenWarm, TakenNew, or "", it was theirs before
 	Probe   bool      // its lane lets jobs through one by one: say when the model has answered (LaneAnswered)
 	Singled bool      // the API has refused it before and answered others since: what it is refused now says nothing of its lane
 	Resume  string    // the session that a continuing job goes on with

@@ -75,7 +75,7 @@ type hall struct {
 }
 
 // UsherIn calls jobs that wait for a place of a sandbox, as many as there are places, or idle sandboxes of their users. Where
-// somebody waits for whom there is none, an idle one is given up: that of the user who waits when it is their own limit, else the
+// somebody waits for whom there is none, nor a warm one, an idle one is given up: that of the user who waits when it is their own limit, else the
 // one that has been idle for longest. Those are never given up that a queued job will come back to, or that somebody less
 // urgent is not entitled to. The most urgent come first; of one priority, users with the fewest sandboxes. One process at a time
 // does it; two would do no harm but call too many.
@@ -147,7 +147,7 @@ func (s *Store) hall(ctx context.Context, l job.Limits, fingerprint string) (*ha
 func (h *hall) decide() {
 	for of, n := range h.called {
 		for range n {
-			if !h.takeIdle(of) {
+			if !h.takeIdle(of) && !h.takeWarm(of) {
 				h.add(of)
 			}
 		}
@@ -194,6 +194,7 @@ func (h *hall) serve(w *waiter) bool {
 	mine := h.limits.PerUser == 0 || h.own[w.User] < h.limits.PerUser
 	switch {
 	case h.takeIdle(w.User):
+	case mine && job.Priorities[w.rank] != job.Bulk && h.takeWarm(w.User):
 	case mine && h.all < h.room(w.rank):
 		h.add(w.User)
 	case !mine:
@@ -211,6 +212,15 @@ func (h *hall) serve(w *waiter) bool {
 }
 
 func (h *hall) add(of User) { h.own[of]++; h.all++ }
+
+// takeWarm finds one that belongs to nobody yet.
+func (h *hall) takeWarm(of User) bool {
+	found := h.takeIdle(User{})
+	if found {
+		h.own[of]++
+	}
+	return found
+}
 
 func (h *hall) takeIdle(of User) bool {
 	for _, i := range h.idle {
@@ -279,6 +289,9 @@ func (s *Store) GiveWay(ctx context.Context) (leaving bool, reaped int, err erro
 	var did ushered
 	err = s.write(ctx, about("places"), func(ctx context.Context, t *tx) error {
 		did = ushered{}
+		if _, err := t.restWarm(ctx); err != nil { // none of them must take the place
+			return err
+		}
 		return t.displace(ctx, all[0].id, &did)
 	})
 	return did.reaped > 0, did.reaped, wrap(err, "give way")

@@ -24,6 +24,7 @@ type Metrics struct {
 	run      *prometheus.HistogramVec
 	create   *prometheus.HistogramVec
 	reaped   prometheus.Counter
+	taken    *prometheus.CounterVec
 	lost     prometheus.Counter
 	commit   prometheus.Histogram
 	group    prometheus.Histogram
@@ -77,6 +78,10 @@ func (m *Metrics) countJobs() {
 	m.reaped = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "sandpiper_sandboxes_reaped_total", Help: "Sandboxes that this process gave up because they were idle for too long, or because they were idle and another one was needed.",
 	})
+	m.taken = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sandpiper_sandboxes_taken_total",
+		Help: "Sandboxes that became a user's when this process claimed a job: warm ones, which were ready, and new ones, which the job waited for.",
+	}, []string{"kind"})
 	m.lost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "sandpiper_leases_lost_total", Help: "Attempts of this process that lost their job to another attempt.",
 	})
@@ -88,7 +93,7 @@ func (m *Metrics) countJobs() {
 		Name: "sandpiper_database_commit_writes", Help: "Writes that shared one transaction.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 	})
-	m.add(m.ended, m.requeued, m.refused, m.wait, m.run, m.create, m.reaped, m.lost, m.commit, m.group)
+	m.add(m.ended, m.requeued, m.refused, m.wait, m.run, m.create, m.reaped, m.taken, m.lost, m.commit, m.group)
 }
 
 // Handler serves the metrics.
@@ -123,6 +128,18 @@ func (m *Metrics) Ended(o job.Outcome, model string, took time.Duration) {
 
 // SandboxesReaped notes sandboxes that were given up because they were idle.
 func (m *Metrics) SandboxesReaped(n int) { m.reaped.Add(float64(n)) }
+
+// SandboxTaken notes that a user came to a sandbox, or, with "", that they had one.
+func (m *Metrics) SandboxTaken(kind string) {
+	switch kind {
+	case "":
+		return
+	case "warm", "new":
+	default:
+		kind = other
+	}
+	m.taken.WithLabelValues(kind).Inc()
+}
 
 // LeaseLost notes an attempt that lost its job to another.
 func (m *Metrics) LeaseLost() { m.lost.Inc() }

@@ -46,6 +46,10 @@ func full() *Metrics {
 		m.Refused(job.Code(free), free)
 		m.SandboxCreated(n%2 == 0, time.Second)
 		m.SandboxesReaped(1)
+		m.SandboxTaken("")
+		m.SandboxTaken("warm")
+		m.SandboxTaken("new")
+		m.SandboxTaken(free)
 		m.Committed(1, time.Second)
 		m.Streamed(free, 1)
 		m.StreamOpened(free)()
@@ -144,7 +148,7 @@ func TestALabelHasFewValuesWhateverComesIn(t *testing.T) {
 	allowed := map[string][]string{
 		"model":  append(slices.Clone(families), other),
 		"key":    {Fingerprint("inst_1", "sk-ant-1")},
-		"kind":   append(slices.Clone(streamKinds), other, "input", "output", "cache_read", "cache_write"),
+		"kind":   append(slices.Clone(streamKinds), other, "input", "output", "cache_read", "cache_write", "warm", "new"),
 		"ok":     {"true", "false"},
 		"reason": {PlatformAway, WorkerGone, other},
 		"code":   {"", other},

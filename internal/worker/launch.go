@@ -56,7 +56,7 @@ func (a *attempt) request(ctx context.Context, prompt []byte) error {
 	l := run.Launch{
 		RunID: a.run.ID, Attempt: a.id.Number, Session: a.box.Session, Timeout: a.job.Spec.Timeout,
 		Args:   claude.Args(a.options()),
-		Env:    claude.Env(claude.EnvOptions{BaseURL: a.w.o.BaseURL, Retries: a.w.o.Retries, Timeout: a.w.o.APITimeout}),
+		Env:    claude.Env(claude.EnvOptions{UserID: a.job.UserID, BaseURL: a.w.o.BaseURL, Retries: a.w.o.Retries, Timeout: a.w.o.APITimeout}),
 		Prompt: prompt,
 	}
 	hiccups := 0

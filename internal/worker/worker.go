@@ -254,6 +254,7 @@ func (w *Worker) work(drain context.Context, o offer) {
 		o.Priority = job.Bulk
 		w.places.isBulk()
 	}
+	w.o.Metrics.SandboxTaken(c.Taken)
 	w.held.add(c.Attempt, stop, began)
 	defer w.held.remove(c.Attempt)
 	if c.Job.CancelRequested { // of an attempt before this one

@@ -22,6 +22,7 @@ type platform struct {
 
 	mu    sync.Mutex
 	calls []string
+	after func(*http.Request) // before the answer to a request is given; may be nil
 }
 
 func newPlatform(t testing.TB, claude string) *platform {
@@ -34,8 +35,12 @@ func newPlatform(t testing.TB, claude string) *platform {
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		p.calls = append(p.calls, r.Method+" "+r.URL.Path)
+		after := p.after
 		p.mu.Unlock()
-		s.Handler().ServeHTTP(w, r)
+		s.Handler().ServeHTTP(w, r) // what it says is sent when this ends
+		if after != nil {
+			after(r)
+		}
 	}))
 	p.url = web.URL + "/api"
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -54,6 +59,13 @@ func newPlatform(t testing.TB, claude string) *platform {
 		<-ended
 	})
 	return p
+}
+
+// afterwards has do called when a request has had its effect, and before it is answered.
+func (p *platform) afterwards(do func(*http.Request)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.after = do
 }
 
 // since gives the calls since the last time, without those that only read where a sandbox is.

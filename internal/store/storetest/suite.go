@@ -17,7 +17,7 @@ func Run(t *testing.T, f Fixture) {
 	run(t, f, [][]fact{
 		submitFacts, claimFacts, fenceFacts, appendFacts, finishFacts, cancelFacts,
 		sandboxFacts, dispatchFacts, readFacts, newsFacts, houseFacts, racingFacts, randomFacts, conversationFacts, spendFacts, pruneFacts, keyFacts, laneFacts,
-		poisonFacts, batchFacts, roundFacts, seatFacts, reapFacts, roomFacts,
+		poisonFacts, batchFacts, roundFacts, seatFacts, reapFacts, roomFacts, warmFacts,
 	})
 	t.Run("what was committed is there after a new start", func(t *testing.T) { reopenKeeps(t, f) })
 }
