@@ -25,6 +25,7 @@ type Submit struct {
 
 	ConversationID string `json:"conversationId,omitempty"` // of an earlier job: go on with that conversation
 	Continue       bool   `json:"continue,omitempty"`       // go on with the newest conversation in SandboxID
+	FreshSandbox   bool   `json:"freshSandbox,omitempty"`   // begin in a sandbox that no job of before has used
 
 	Retry *Retry `json:"retry,omitempty"` // nil means up to three launches, and none after one that was paid
 

@@ -71,6 +71,7 @@ running: sandpiper jobs finds it again, and sandpiper job -f goes on watching.`,
 	flags.StringVar(&r.Job.UserID, "user", "", `in whose name it runs (default: that of the key; without one "me")`)
 	flags.StringVar(&r.Job.Model, "model", "", `"sonnet", "haiku", "opus" or a full id (default: the API's, "sonnet")`)
 	flags.StringVar(&r.Job.SandboxID, "sandbox", "", "a sandbox of that user's (default: one from the user's pool)")
+	flags.BoolVar(&r.Job.FreshSandbox, "fresh-sandbox", false, "run it in a sandbox that no job of before has used")
 	flags.DurationVar(&timeout, "timeout", 0, "how long it may run, such as 90s or 2h (default: the API's, one hour)")
 	flags.StringVar(&r.Job.OutputFormat, "output-format", "", `"text", or "json" for the command's own result object (default "text")`)
 	flags.StringVar(&r.Job.Priority, "priority", "", `"interactive", "default" or "bulk" (default "interactive")`)

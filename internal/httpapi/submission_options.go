@@ -24,6 +24,7 @@ func (o *object) options(spec *job.Spec) {
 	spec.Continue = o.flag("continue")
 	spec.ConversationID = o.text("conversationId")
 	o.notEmpty("conversationId", spec.ConversationID, "must not be empty; leave it out to begin a conversation")
+	spec.FreshSandbox = o.flag("freshSandbox")
 	spec.AllowedTools = o.tools("allowedTools")
 	spec.DisallowedTools = o.tools("disallowedTools")
 	spec.Retry = o.retry("retry")

@@ -27,6 +27,9 @@ func init() {
 		"an empty conversation":                  invalid(with(`"conversationId":""`), "/conversationId"),
 		"a conversation of no known form":        invalid(with(`"conversationId":"a b"`), "/conversationId"),
 		"a stream that is null":                  invalid(with(`"stream":null`), "/stream"),
+		"a fresh sandbox that is a word":         invalid(with(`"freshSandbox":"yes"`), "/freshSandbox"),
+		"a fresh sandbox that is named":          invalid(with(`"freshSandbox":true,"sandboxId":"sbx_1"`), "/freshSandbox"),
+		"a fresh sandbox to go on in":            invalid(with(`"freshSandbox":true,"conversationId":"6b1f3f9e-0000-4000-8000-000000000000"`), "/freshSandbox"),
 		"no turns":                               invalid(with(`"maxTurns":0`), "/maxTurns"),
 		"turns below none":                       invalid(with(`"maxTurns":-1`), "/maxTurns"),
 		"turns over the limit":                   invalid(with(`"maxTurns":1001`), "/maxTurns"),
@@ -52,7 +55,7 @@ func init() {
 func TestOptionsAreKept(t *testing.T) {
 	h := newHouse(t)
 	for _, field := range []string{
-		`"stream":true`, `"stream":false`, `"maxTurns":1`, `"maxTurns":1000`, `"systemPrompt":"You are Piet."`,
+		`"stream":true`, `"stream":false`, `"freshSandbox":true`, `"freshSandbox":false`, `"maxTurns":1`, `"maxTurns":1000`, `"systemPrompt":"You are Piet."`,
 		`"appendSystemPrompt":"` + strings.Repeat("x", job.MaxSystemPrompt) + `"`, `"allowedTools":[]`,
 		`"allowedTools":["Read","Bash"]`, `"disallowedTools":["Bash(grep:*)","WebFetch"]`,
 		`"retry":{}`, `"retry":{"maxAttempts":10}`, `"retry":{"afterSpend":true}`, `"retry":{"maxAttempts":1,"afterSpend":false}`,

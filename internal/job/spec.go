@@ -43,6 +43,7 @@ type Spec struct {
 	DisallowedTools []string `json:"disallowedTools,omitempty"` // taken away again; may have patterns: "Bash(grep:*)"
 	ConversationID  string   `json:"conversationId,omitempty"`  // the conversation to go on with
 	Continue        bool     `json:"continue,omitempty"`        // go on with the newest one of SandboxID
+	FreshSandbox    bool     `json:"freshSandbox,omitempty"`    // in a sandbox that no job of before has used
 	Retry           Retry    `json:"retry,omitzero"`
 }
 
@@ -77,7 +78,7 @@ func (s Spec) Validate() error {
 		validTimeout(s.Timeout), validPriority(s.Priority), validMetadata(s.Metadata),
 		validTurns(s.MaxTurns), validSystem("/systemPrompt", s.SystemPrompt),
 		validSystem("/appendSystemPrompt", s.AppendSystemPrompt),
-		validAllowed(s.AllowedTools), validDisallowed(s.DisallowedTools), validConversation(s), validRetry(s.Retry),
+		validAllowed(s.AllowedTools), validDisallowed(s.DisallowedTools), validConversation(s), validFresh(s), validRetry(s.Retry),
 	)
 }
 

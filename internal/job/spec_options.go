@@ -83,5 +83,15 @@ func validConversation(s Spec) error {
 	return nil
 }
 
+func validFresh(s Spec) error {
+	switch {
+	case s.FreshSandbox && s.SandboxID != "":
+		return FieldError{"/freshSandbox", "must not come with a sandboxId: that one may have been used before"}
+	case s.FreshSandbox && s.Continues():
+		return FieldError{"/freshSandbox", "must not come with a conversationId or continue: a conversation goes on where it was"}
+	}
+	return nil
+}
+
 // Continues reports whether the job goes on with a conversation instead of beginning one.
 func (s Spec) Continues() bool { return s.Continue || s.ConversationID != "" }

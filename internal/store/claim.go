@@ -13,7 +13,7 @@ import (
 // job.ErrNotClaimable: another worker holds it, it is not due, its sandbox is busy or being made, its user has q.PerUser jobs
 // running, there are as many sandboxes as q.Limits says, or it has ended.
 //
-// The sandbox is the job's own; else an idle pooled one of the same user with the fingerprint of q.Fresh; else, but for bulk
+// The sandbox is the job's own; else, unless the job wants a fresh one, an idle pooled one of the same user with the fingerprint of q.Fresh; else, but for bulk
 // jobs, a warm one with that fingerprint, which belonged to nobody and is the user's from then on; else q.Fresh, added as `creating`, for the claimer to make. A job whose own sandbox, named by the caller, is gone ends
 // here as failed (SANDBOX_DELETED). A takeover keeps the sandbox whatever became of it, since a run may be in it.
 //
@@ -115,7 +115,7 @@ func (t *tx) enter(ctx context.Context, h *head, q Claim, j job.Job, g gate) err
 	if err := t.sit(ctx, h, q.PerUser); err != nil {
 		return err
 	}
-	if err := t.takeSandbox(ctx, h, q, j.Spec.Priority); err != nil {
+	if err := t.takeSandbox(ctx, h, q, j.Spec); err != nil {
 		return t.stand(ctx, h, err)
 	}
 	return t.pass(ctx, h, g)
@@ -219,7 +219,8 @@ func (t *tx) abandoned(ctx context.Context, h *head, lease time.Duration) (why s
 }
 
 // takeSandbox finds the sandbox of a queued, due job and makes it busy with it. It sets h.sandboxID.
-func (t *tx) takeSandbox(ctx context.Context, h *head, q Claim, p job.Priority) error {
+func (t *tx) takeSandbox(ctx context.Context, h *head, q Claim, spec job.Spec) error {
+	p := spec.Priority
 	if h.continues {
 		return t.takeConversation(ctx, h, q.Limits)
 	}
@@ -237,6 +238,9 @@ func (t *tx) takeSandbox(ctx context.Context, h *head, q Claim, p job.Priority) 
 			}
 			return errEnded
 		}
+	}
+	if spec.FreshSandbox {
+		return t.takeFresh(ctx, h, q, p)
 	}
 	yields, err := t.yields(ctx, h, q.Limits, p)
 	if err != nil {

@@ -27,16 +27,15 @@ func (r roomFor) Error() string {
 
 // claimReserved is the claim of a job for which there was room. Somebody else may take it meanwhile.
 func (s *Store) claimReserved(ctx context.Context, q Claim, room roomFor) (got Claimed, err error) {
-	var given string
 	for range 3 {
-		if q.reserved, given, err = s.reserve(ctx, q, room.User, room.priority); err != nil {
+		if q.reserved, q.given, err = s.reserve(ctx, q, room.User, room.priority); err != nil {
 			return got, err
 		}
 		if got, err = s.claim(ctx, q); !errors.As(err, &room) {
 			break
 		}
 	}
-	if err == nil && given != "" && got.Sandbox.ID == given {
+	if err == nil && q.given != "" && got.Sandbox.ID == q.given {
 		got.Taken = TakenWarm
 	}
 	if errors.As(err, &room) {

@@ -33,6 +33,7 @@ type Claim struct {
 	PerUser  int        // how many jobs of one user may run at once; 0 means any number. A job beyond it is not claimable, and waits
 	Limits   job.Limits // of sandboxes. A job that needs one beyond them is not claimable, and waits for a place
 	reserved bool       // the row of Fresh is there, kept for this claim
+	given    string     // a warm sandbox that its user was given for this claim
 	TakeOver bool       // true: a running job whose lease lapsed; false: a queued job that is due
 	// Fresh describes the sandbox to add when the job has none and no idle one of its user, and no warm one, has the same
 	// fingerprint: ID, Snapshot and Fingerprint. The rest is filled in.

@@ -64,6 +64,31 @@ func TestANewUserFindsAWarmSandbox(t *testing.T) {
 	}
 }
 
+// tidy is a stand-in command that says whether anything was left by one before it, and leaves something.
+const tidy = `#!/bin/bash
+[ "$1" = --version ] && { echo "2.1.330 (stand-in)"; exit 0; }
+cat >/dev/null
+found=nothing; [ -e left ] && found=something; touch left
+printf '{"type":"system","subtype":"status","status":"requesting"}\n{"type":"result","subtype":"success","is_error":false,"num_turns":1,"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1},"result":"%s"}\n' "$found"
+`
+
+// TestAFreshSandboxHasNothingOfBefore, also where its user may have no more sandboxes.
+func TestAFreshSandboxHasNothingOfBefore(t *testing.T) {
+	model := scripted.New(t)
+	h := openWith(t, model, append(usual(t, model), "SANDPIPER_CLAUDE="+script(t, tidy), "SANDPIPER_MAX_USER_SANDBOXES=1"))
+	used := map[string]bool{}
+	for _, step := range []struct {
+		fresh bool
+		want  string
+	}{{false, "nothing"}, {false, "something"}, {true, "nothing"}, {false, "something"}, {true, "nothing"}} {
+		j := h.ask(t, client.Submit{Input: "What is there?", FreshSandbox: step.fresh})
+		if j.State != "succeeded" || j.Result.Text != step.want || step.fresh && used[j.SandboxID] {
+			t.Errorf("fresh %v: %s %+v %+v in %s, want %q", step.fresh, j.State, j.Result, j.Error, j.SandboxID, step.want)
+		}
+		used[j.SandboxID] = true
+	}
+}
+
 // vars are the variables of an up that has this platform, and that keeps sandboxes warm.
 func (p *platform) vars(data string) []string {
 	return []string{

@@ -19,6 +19,8 @@ var warmFacts = []fact{
 	{"warm sandboxes leave room, and give it up", warmRoom},
 	{"who waits for a place gets a warm sandbox, also where there is no other place", warmCalled},
 	{"warm sandboxes that no claim would take are given up", warmDropped},
+	{"a job that wants a fresh sandbox has one that no job of before has used", freshTaken},
+	{"a fresh sandbox takes the place of an idle one of its user where there is no other", freshWaits},
 	{"after the platform had no room none is added for a while", warmRests},
 }
 
@@ -250,4 +252,56 @@ func warmRests(t *testing.T, s *store.Store) {
 		}
 	}
 	keptWarm(t, s, 3, job.Limits{}, 0, 0)
+}
+
+// fresh makes a job of a user one that wants a fresh sandbox.
+func fresh(user string) func(*job.Job) {
+	return func(j *job.Job) { j.UserID, j.Spec.FreshSandbox = user, true }
+}
+
+func freshTaken(t *testing.T, s *store.Store) {
+	old := Finished(t, s).SandboxID
+	for _, l := range []job.Limits{{}, {All: 16, PerUser: 8}} {
+		for _, want := range []string{store.TakenNew, store.TakenWarm} {
+			var warm string
+			if want == store.TakenWarm {
+				warm = Warmed(t, s, 1)[0]
+			}
+			c := claim(t, s, roomOf(Queued(t, s, fresh("ann")).ID, l))
+			if c.Taken != want || c.Sandbox.ID == old || warm != "" && c.Sandbox.ID != warm || c.Sandbox.BusyJob != c.Job.ID {
+				t.Errorf("limits %+v: it came by %q to %+v, want %q %s", l, c.Taken, c.Sandbox, want, warm)
+			}
+			Ready(t, s, c.Sandbox.ID)
+			again := TakenOver(t, s, c.Attempt)
+			if again.Sandbox.ID != c.Sandbox.ID {
+				t.Errorf("its next attempt is in %s, want %s", again.Sandbox.ID, c.Sandbox.ID)
+			}
+		}
+	}
+	if c := claim(t, s, roomOf(Queued(t, s).ID, job.Limits{})); c.Sandbox.ID != old {
+		t.Errorf("a job that wants none in particular is in %s, want the idle %s", c.Sandbox.ID, old)
+	}
+}
+
+func freshWaits(t *testing.T, s *store.Store) {
+	for _, tc := range []struct {
+		name string
+		l    job.Limits
+	}{{"ann", job.Limits{PerUser: 2}}, {"bob", job.Limits{All: 4}}} { // then ann has two
+		name, l := tc.name, tc.l
+		var held []store.Claimed
+		for range 2 {
+			held = append(held, claim(t, s, roomOf(Queued(t, s, by(name, job.Interactive)).ID, l)))
+		}
+		done(t, s, held[0])
+		done(t, s, held[1])
+		waits := Queued(t, s, fresh(name))
+		notClaimable(t, s, roomOf(waits.ID, l))
+		cleaned(t, s, 1)
+		usher(t, s, l, 1, 0)
+		c := claim(t, s, roomOf(waits.ID, l))
+		if c.Taken != store.TakenNew || c.Sandbox.ID == held[0].Sandbox.ID || c.Sandbox.ID == held[1].Sandbox.ID {
+			t.Errorf("%s's fresh job came by %q to %s", name, c.Taken, c.Sandbox.ID)
+		}
+	}
 }
