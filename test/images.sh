@@ -42,8 +42,12 @@ if ! runs; then
 	runs || cannot "it does not answer within a minute, see $log"
 fi
 
-# A stand-in is as old as what it is made of.
-made_of=$(cat test/images.sh test/images/* go.mod go.sum | sha256sum | cut -c 1-16)
+# A stand-in is as old as what it is made of. The older version, which test-compose upgrades, is built in it too.
+older=$(scripts/older.sh)
+made_of=$({
+	cat test/images.sh test/images/* go.mod go.sum
+	[ -z "$older" ] || git show "$older:go.mod" "$older:go.sum"
+} | sha256sum | cut -c 1-16)
 labelled() { docker image inspect -f "{{index .Config.Labels \"$label\"}}" "$1" 2>/dev/null; }
 pulled() { docker image inspect "$1" >/dev/null 2>&1 && [ -z "$(labelled "$1")" ]; }
 
@@ -88,8 +92,16 @@ cp -L "$bundle" "$context/small/ca-certificates.crt"
 # Go with the modules that go.mod names, from which `go mod download` takes them, and what they compile to.
 step "Go, its modules, and Node of this machine"
 mkdir -p "$context/golang/modules" "$context/node/node"
-go mod download
-GOFLAGS=-modcacherw GOPROXY="file://$(go env GOMODCACHE)/cache/download" GOSUMDB=off GOMODCACHE="$context/golang/modules" go mod download
+modules() { # of the go.mod here
+	go mod download
+	GOFLAGS=-modcacherw GOPROXY="file://$(go env GOMODCACHE)/cache/download" GOSUMDB=off GOMODCACHE="$context/golang/modules" go mod download
+}
+modules
+if [ -n "$older" ]; then
+	mkdir "$context/older"
+	git archive "$older" go.mod go.sum | tar -x -C "$context/older"
+	(cd "$context/older" && modules)
+fi
 find "$context/golang/modules" -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
 # The cache stays for the next time.
 compiled=${XDG_CACHE_HOME:-$HOME/.cache}/sandpiper-standin

@@ -19,6 +19,7 @@ func TestComposition(t *testing.T) {
 		name string
 		try  func(*composition)
 	}{
+		{"an upgrade", (*composition).triesAnUpgrade}, // first: what comes after it is tried with this version
 		{"what containers may do", (*composition).triesWalls},
 		{"a job, twice sent and followed", (*composition).triesAJob},
 		{"a batch", (*composition).triesABatch},
@@ -28,7 +29,6 @@ func TestComposition(t *testing.T) {
 		{"a worker is stopped", (*composition).triesAStop},
 		{"Redis loses everything", (*composition).triesAnEmptyRedis},
 		{"a backup is restored", (*composition).triesARestore},
-		{"an upgrade", (*composition).triesAnUpgrade},
 		{"each service is restarted", (*composition).triesRestarts},
 		{"all are restarted at once", (*composition).triesARestartOfAll},
 		{"no secret is told", (*composition).triesSecrets}, // last: it reads what all of the above have logged

@@ -3,8 +3,10 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -30,10 +32,16 @@ const (
 	patience = 5 * time.Minute
 )
 
+var (
+	by   = flag.String("by", "docker-compose", "what composes: docker-compose, or docker compose, which is the plugin")
+	from = flag.String("from", "", "the tree of an older version, which is started first and upgraded; none: this one is")
+)
+
 // composition is a running docker-compose.yml, in a project of its own.
 type composition struct {
 	t       *testing.T
 	project string
+	tree    string            // an operator's checkout: a link, so that it can become another version
 	file    string            // its env file
 	env     map[string]string // what stands in it
 	tenants []string          // keys, each of a tenant of its own
@@ -46,6 +54,10 @@ type composition struct {
 func open(t *testing.T) *composition {
 	t.Helper()
 	c := &composition{t: t, project: "sandpiper-test-" + strings.ToLower(rand.Text()[:8]), model: openModel(t)}
+	version, err := filepath.Abs(cmp.Or(*from, root))
+	c.must(err)
+	c.tree = filepath.Join(t.TempDir(), "tree")
+	c.must(os.Symlink(version, c.tree))
 	c.writeEnv()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -60,7 +72,7 @@ func open(t *testing.T) *composition {
 	c.do("build")
 	built := time.Now()
 	c.up()
-	t.Logf("built in %v; all healthy %v after `up`", built.Sub(begun).Round(time.Second), time.Since(built).Round(time.Second))
+	t.Logf("%s: built in %v; all healthy %v after `up`", *by, built.Sub(begun).Round(time.Second), time.Since(built).Round(time.Second))
 	c.api = client.New(c.url, client.Options{Key: client.Key(c.env["SANDPIPER_API_KEY"])})
 	return c
 }
@@ -71,7 +83,7 @@ func (c *composition) writeEnv() {
 	c.t.Helper()
 	dir := c.t.TempDir()
 	for _, name := range []string{".env.example", "scripts/env.sh", "scripts/lib.sh"} {
-		raw, err := os.ReadFile(filepath.Join(root, name))
+		raw, err := os.ReadFile(filepath.Join(c.tree, name))
 		c.must(err)
 		c.must(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
 		c.must(os.WriteFile(filepath.Join(dir, name), raw, 0o700))
@@ -130,12 +142,11 @@ func freeAddress(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// compose is a docker-compose command on the composition.
+// compose is a command of what composes, on the composition.
 func (c *composition) compose(args ...string) *exec.Cmd {
-	cmd := exec.Command("docker-compose", append([]string{
-		"--project-name", c.project, "--project-directory", root, "--env-file", c.file,
-		"--file", filepath.Join(root, "docker-compose.yml"), "--file", "build.yml",
-	}, args...)...)
+	words := append(strings.Fields(*by), "--project-name", c.project, "--project-directory", c.tree, "--env-file", c.file,
+		"--file", filepath.Join(c.tree, "docker-compose.yml"), "--file", "build.yml")
+	cmd := exec.Command(words[0], append(words[1:], args...)...)
 	// A variable of this process would win over the env file.
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
@@ -148,7 +159,7 @@ func (c *composition) compose(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// do runs a docker-compose command that must succeed.
+// do runs such a command, which must succeed.
 func (c *composition) do(args ...string) string { c.t.Helper(); return c.run(c.compose(args...)) }
 
 // docker runs a docker command that must succeed.
