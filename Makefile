@@ -48,7 +48,7 @@ test-fleet: ## the end-to-end suite again, unchanged, each house on Postgres, Re
 test-containers: ## the tests that need Postgres or Redis, with both in containers; brings an engine and stand-ins, as test-compose does
 	@scripts/test-containers.sh
 
-test-compose: ## docker-compose.yml, really started with three workers, and broken; brings an engine and stand-ins for public images
+test-compose: ## docker-compose.yml, really started with three workers by docker-compose 1.29 and by the plugin, upgraded and broken; brings an engine and stand-ins for public images
 	@scripts/test-compose.sh
 
 test-snapshot: ## a sandbox from the snapshot, and what must be in it; against whatever is configured, like the next four
