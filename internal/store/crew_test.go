@@ -167,6 +167,7 @@ func processes(t *testing.T, url string, n int) []*store.Store {
 	t.Helper()
 	all := make([]*store.Store, n)
 	var g errgroup.Group
+	g.SetLimit(4) // that a server takes on many at the same moment is no test's subject
 	for i := range all {
 		g.Go(func() (err error) {
 			all[i], err = store.Open(t.Context(), url, store.Options{Log: quiet})
