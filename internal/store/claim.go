@@ -13,9 +13,11 @@ import (
 // job.ErrNotClaimable: another worker holds it, it is not due, its sandbox is busy or being made, its user has q.PerUser jobs
 // running, there are as many sandboxes as q.Limits says, or it has ended.
 //
-// The sandbox is the job's own; else, unless the job wants a fresh one, an idle pooled one of the same user with the fingerprint of q.Fresh; else, but for bulk
-// jobs, a warm one with that fingerprint, which belonged to nobody and is the user's from then on; else q.Fresh, added as `creating`, for the claimer to make. A job whose own sandbox, named by the caller, is gone ends
-// here as failed (SANDBOX_DELETED). A takeover keeps the sandbox whatever became of it, since a run may be in it.
+// The sandbox is the job's own; else, unless the job wants a fresh one, an idle pooled one of the same user with the
+// fingerprint of q.Fresh; else, but for bulk jobs, a warm one with that fingerprint, which belonged to nobody and is the
+// user's from then on; else q.Fresh, added as `creating`, for the claimer to make. A job whose own sandbox, named by the
+// caller, is gone ends here as failed (SANDBOX_DELETED). A takeover keeps the sandbox whatever became of it, since a run
+// may be in it.
 //
 // A job that continues a conversation waits until all earlier jobs of it have ended, and runs where it was held; when it
 // is not there any more, the job ends here as failed (CONVERSATION_LOST).

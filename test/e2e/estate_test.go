@@ -38,7 +38,8 @@ var apart = []string{
 	"TestASandboxIsCreatedThroughAWorker", "TestReadinessOfAFleet", "TestAnOlderSchemaEndsTheStart", "TestANewerSchema", "TestAnUpBesideAnother",
 	"TestEveryTestThatIsLeftOutIsThere",
 	"TestPostgresIsGoneWhilePromptsRun", "TestABadPlatformCostsDelayAndNothingElse", // they have a database and a platform of their own
-	"TestAHouseDeletesIdleSandboxes", "TestAPlaceForASandbox", "TestANewUserFindsAWarmSandbox", "TestKilledWhileASandboxIsMadeWarm", "TestAFreshSandboxHasNothingOfBefore", // they have houses of their own
+	"TestAHouseDeletesIdleSandboxes", "TestAPlaceForASandbox", "TestANewUserFindsAWarmSandbox", "TestKilledWhileASandboxIsMadeWarm",
+	"TestAFreshSandboxHasNothingOfBefore", "TestABatchHoldsUpNobody", // they have houses of their own
 	"TestSoak", "TestManyLines", "TestManyRunningPrompts", "TestRunningPromptsAreHandedOver", "TestAStoppedProcessThatGoesOn", "TestEverythingIsGoneAtOnce", "TestADatabaseThatIsFullIsSaid",
 }
 
