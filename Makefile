@@ -63,7 +63,7 @@ $(layers): build
 	@[ -n "$$SANDPIPER_CLAUDE$$DAYTONA_API_KEY$$SANDPIPER_API" ] || bin/sandpiper install-claude >/dev/null
 	@bin/sandpiper check $(@:test-%=%)
 
-check: ## vet, gofumpt and staticcheck
+check: ## vet, gofumpt, staticcheck, and the tests that read the source
 	@scripts/check.sh
 
 bench: ## speed and memory, beside baselines of the same run; BENCH=… chooses, BENCHTIME=10x

@@ -15,3 +15,7 @@ $unformatted"
 
 step "staticcheck"
 go tool staticcheck ./...
+
+# The tests that read the source: who imports whom, how a log line is written, what the docs say. They take seconds.
+step "what the source must keep to"
+go test -vet=off ./internal ./internal/telemetry ./docs ./migrations
