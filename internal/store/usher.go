@@ -75,8 +75,8 @@ type hall struct {
 }
 
 // UsherIn calls jobs that wait for a place of a sandbox, as many as there are places, or idle sandboxes of their users. Where
-// somebody waits for whom there is none, nor a warm one, an idle one is given up: that of the user who waits when it is their own limit, else the
-// one that has been idle for longest. Those are never given up that a queued job will come back to, or that somebody less
+// somebody waits for whom there is none, nor a warm one, an idle one is given up: that of the user who waits when it is their
+// own limit, else the one that has been idle for longest. Those are never given up that a queued job will come back to, or that somebody less
 // urgent is not entitled to. The most urgent come first; of one priority, users with the fewest sandboxes. One process at a time
 // does it; two would do no harm but call too many.
 func (s *Store) UsherIn(ctx context.Context, l job.Limits, fingerprint string) (calls, reaped int, err error) {
