@@ -54,7 +54,7 @@ func TestAWorkerThatLeavesHandsOverItsJobs(t *testing.T) {
 	f.until("every job has its next worker", func() bool { return len(others[0].opening)+len(others[1].opening) == jobs })
 	t.Logf("the old worker left within %v; all %d jobs were taken up %v after it was told to, %d and %d of them", left, jobs,
 		time.Since(began), len(others[0].opening), len(others[1].opening))
-	if left > soon+busy {
+	if left > soon+5*busy {
 		t.Errorf("leaving took %v", left)
 	}
 	// How many each gets depends on when it turns; that it takes a part at a time is in dispatch's own tests.
