@@ -369,7 +369,7 @@ func reaches(built map[string]listed, from, to string) bool {
 // packages lists every package of the module by its path in it, from the module cache alone.
 func packages(t *testing.T) map[string]listed {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-mod=readonly", "-json=ImportPath,GoFiles,Imports,TestImports,XTestImports", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-mod=readonly", "-tags", "containers", "-json=ImportPath,GoFiles,Imports,TestImports,XTestImports", "./...")
 	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOWORK=off")
 	out, err := cmd.Output()

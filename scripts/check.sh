@@ -5,6 +5,7 @@
 step "vet"
 go vet ./...
 go vet -tags long ./test/e2e
+go vet -tags containers ./internal/containertest ./internal/pgtest ./internal/redistest
 go vet -tags compose ./test/compose
 (cd test/peers && go vet ./...)
 
@@ -15,6 +16,7 @@ $unformatted"
 
 step "staticcheck"
 go tool staticcheck ./...
+go tool staticcheck -tags containers ./internal/containertest
 
 # The tests that read the source: who imports whom, how a log line is written, what the docs say. They take seconds.
 step "what the source must keep to"

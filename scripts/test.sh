@@ -22,8 +22,12 @@ for name in $(compgen -e); do
 done
 
 # Decided once, for every package.
-SANDPIPER_TEST_SERVERS=$(go run ./scripts/servers)
+SANDPIPER_TEST_SERVERS=$(go run -tags containers ./scripts/servers)
 export SANDPIPER_TEST_SERVERS
+
+# TAGS= builds in what only some tests need. What starts containers is one of these: see internal/containertest/none.go.
+tags=${TAGS-}
+[ "$SANDPIPER_TEST_SERVERS" != containers ] || tags=${tags:+$tags,}containers
 
 # Else the race detector sleeps for a second at the end of every process, of which these tests start many.
 export GORACE=${GORACE:-atexit_sleep_ms=20}
@@ -37,4 +41,4 @@ go build -o bin/testsum ./scripts/testsum
 # A fleet is broken for a minute here; make chaos does it for longer, and make mutants shows that its checks can fail.
 [ $# -gt 0 ] || set -- -skip '^(TestChaosWithTheRealCommand|TestEveryMutantIsCaught)$' ./...
 # SQLite's engine is C, made into Go by a machine: the detector has nothing to find in it, and made it ten times slower.
-CGO_ENABLED=1 go test $race ${race:+"-gcflags=modernc.org/sqlite/lib=-race=false -d=checkptr=0"} -count=1 -vet=off -p 2 -timeout 40m -json "$@" | bin/testsum "$@"
+CGO_ENABLED=1 go test ${tags:+-tags "$tags"} $race ${race:+"-gcflags=modernc.org/sqlite/lib=-race=false -d=checkptr=0"} -count=1 -vet=off -p 2 -timeout 40m -json "$@" | bin/testsum "$@"

@@ -20,7 +20,9 @@ type Endpoint struct {
 }
 
 // hostForm keeps everything out of a host that a shell, nslookup or curl could take for something else.
-var hostForm = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?$`)
+var hostForm = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
+
+const longestHost = 253 // RFC 1035, as people write it
 
 // ParseEndpoint reads the base URL of the Messages API; "" is DefaultBaseURL. It must be http or https, with a host.
 func ParseEndpoint(baseURL string) (Endpoint, error) {
@@ -37,7 +39,7 @@ func ParseEndpoint(baseURL string) (Endpoint, error) {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return Endpoint{}, fmt.Errorf("base URL of the model API must begin with http:// or https://")
-	case !literal && !hostForm.MatchString(host):
+	case !literal && (len(host) > longestHost || !hostForm.MatchString(host)):
 		return Endpoint{}, fmt.Errorf("base URL of the model API must have a host of letters, digits, dots and dashes")
 	}
 	at := host

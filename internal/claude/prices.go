@@ -3,6 +3,7 @@ package claude
 import (
 	_ "embed"
 	"encoding/json"
+	"sync"
 
 	"sandpiper/internal/job"
 )
@@ -41,9 +42,10 @@ type tokenPrice struct {
 	CacheWrite float64 `json:"cacheWrite"`
 }
 
-var prices = readPrices(pricesJSON)
+// prices are read when the first one is asked for: most processes of ours, one in each sandbox among them, ask for none.
+var prices = sync.OnceValue(func() priceTable { return readPrices(pricesJSON) })
 
-// readPrices stops the program when the embedded table is broken, which fails every test.
+// readPrices stops the program when the embedded table is broken, which fails many tests.
 func readPrices(data []byte) priceTable {
 	var t priceTable
 	if err := json.Unmarshal(data, &t); err != nil {
@@ -65,13 +67,13 @@ func Price(usage []job.ModelUsage) (usd *float64, version string) {
 	}
 	var sum float64
 	for _, u := range usage {
-		p, ok := prices.Models[u.Model]
+		p, ok := prices().Models[u.Model]
 		if !ok || p.Long != nil && prompt(u) > p.Long.Over {
 			return nil, ""
 		}
 		sum += p.of(u)
 	}
-	return &sum, prices.Version
+	return &sum, prices().Version
 }
 
 // prompt is the length of the prompts of u.

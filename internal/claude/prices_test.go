@@ -121,14 +121,14 @@ func TestPricesAreWhatTheRealCLISays(t *testing.T) {
 		}
 		return
 	}
-	if !reflect.DeepEqual(found, prices) {
-		t.Errorf("the CLI says %+v\nprices.json says %+v\n(go test -run PricesAre -update writes it)", found, prices)
+	if !reflect.DeepEqual(found, prices()) {
+		t.Errorf("the CLI says %+v\nprices.json says %+v\n(go test -run PricesAre -update writes it)", found, prices())
 	}
 }
 
 func TestPrice(t *testing.T) {
 	const plain, tiered = "claude-sonnet-5-5", "claude-haiku-5-5"
-	p, cheap := prices.Models[plain], prices.Models[tiered]
+	p, cheap := prices().Models[plain], prices().Models[tiered]
 	million := job.ModelUsage{Model: plain, InputTokens: 1e6, OutputTokens: 1e6, CacheReadTokens: 1e6, CacheWriteTokens: 1e6}
 	all := p.Input + p.Output + p.CacheRead + p.CacheWrite
 	for name, tc := range map[string]struct {

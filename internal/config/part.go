@@ -64,10 +64,10 @@ func (c Config) validSnapshots(check func(name string, err error)) {
 	check("SANDPIPER_ISOLATION", oneOf(c.Isolation, "auto", "none"))
 }
 
-var prefixForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var prefixForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 func validPrefix(prefix string) error {
-	if !prefixForm.MatchString(prefix) {
+	if len(prefix) > 64 || !prefixForm.MatchString(prefix) {
 		return errors.New("must be 1 to 64 letters, digits, dots, dashes and underscores, the first a letter or a digit")
 	}
 	return nil

@@ -1,16 +1,10 @@
 package containertest
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
 	"testing"
-	"time"
-
-	"github.com/moby/moby/client"
-	"github.com/testcontainers/testcontainers-go/log"
 )
 
 // Var takes the decision in place of Choose: "containers", "processes", or "" for what this machine has.
@@ -57,26 +51,6 @@ func choose(asked string, look func() error) (Choice, error) {
 	return Choice{Containers: true, Why: "an engine and both images are here"}, nil
 }
 
-// look returns what this machine lacks.
-func look() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	engine, err := client.New(client.FromEnv)
-	if err != nil {
-		return fmt.Errorf("no Docker engine: %w", err)
-	}
-	defer engine.Close()
-	if _, err := engine.Ping(ctx, client.PingOptions{}); err != nil {
-		return errors.New("no Docker engine answers")
-	}
-	for _, image := range []string{Postgres, Redis} {
-		if _, err := engine.ImageInspect(ctx, image); err != nil {
-			return fmt.Errorf("no image %s", image)
-		}
-	}
-	return nil
-}
-
 // Wanted reports whether t's server comes in a container.
 func Wanted(t testing.TB) bool {
 	t.Helper()
@@ -85,12 +59,4 @@ func Wanted(t testing.TB) bool {
 		t.Fatal(err)
 	}
 	return c.Containers
-}
-
-func init() {
-	// Its reaper is an image that is not there. Containers end with their tests; what a killed binary leaves has our label.
-	if os.Getenv("TESTCONTAINERS_RYUK_DISABLED") == "" {
-		_ = os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
-	}
-	log.SetDefault(log.NewNoopLogger()) // else each binary tells of the engine
 }

@@ -105,10 +105,13 @@ func validInput(in string) error {
 }
 
 // modelForm is an alias or a full id. It never starts with a dash, so it cannot be taken for an option.
-var modelForm = regexp.MustCompile(`^(sonnet|opus|haiku|claude-[a-z0-9][a-z0-9.\-]{0,98})(\[1m\])?$`)
+var modelForm = regexp.MustCompile(`^(sonnet|opus|haiku|claude-[a-z0-9][a-z0-9.\-]*)(\[1m\])?$`)
+
+// longestModel is that of a full id, without what may be appended in brackets.
+const longestModel = 106
 
 func validModel(m string) error {
-	if !modelForm.MatchString(m) {
+	if len(strings.TrimSuffix(m, "[1m]")) > longestModel || !modelForm.MatchString(m) {
 		return FieldError{"/model", `must be "sonnet", "haiku", "opus" or a full id such as "claude-sonnet-5-5"`}
 	}
 	return nil

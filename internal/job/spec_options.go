@@ -70,12 +70,15 @@ func validDisallowed(tools []string) error {
 		`must be a tool, such as "Bash", or a tool with a pattern, such as "Bash(grep:*)"`)
 }
 
-// conversationForm is that of every id of ours.
-var conversationForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+// conversationForm is that of every id of ours, of at most longestConversation bytes. The length is no part of the
+// expression: counted repetitions cost every process of ours a part of its start.
+var conversationForm = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+const longestConversation = 128
 
 func validConversation(s Spec) error {
 	switch {
-	case s.ConversationID != "" && !conversationForm.MatchString(s.ConversationID):
+	case s.ConversationID != "" && (len(s.ConversationID) > longestConversation || !conversationForm.MatchString(s.ConversationID)):
 		return FieldError{"/conversationId", "must be the conversationId of an earlier job"}
 	case s.Continue && s.SandboxID == "" && s.ConversationID == "":
 		return FieldError{"/continue", "must come with a sandboxId or a conversationId: say which conversation"}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -66,17 +67,17 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-var (
-	nameQuestion = regexp.MustCompile(`(?i)\b(what('s| is) my name|who am i)\b`)
-	nameGiven    = regexp.MustCompile(`(?i)\bmy name is ([\p{L}][\p{L}'-]{0,40})`)
-)
+var nameQuestion = regexp.MustCompile(`(?i)\b(what('s| is) my name|who am i)\b`)
+
+// nameGiven is large, and is made when the first name is looked for.
+var nameGiven = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\bmy name is ([\p{L}][\p{L}'-]{0,40})`) })
 
 func asksName(prompt string) bool { return len(prompt) < 200 && nameQuestion.MatchString(prompt) }
 
 // nameIn looks for a name in the conversation, newest prompt first.
 func nameIn(prompts []string) string {
 	for i := len(prompts) - 1; i >= 0; i-- {
-		if found := nameGiven.FindStringSubmatch(prompts[i]); found != nil {
+		if found := nameGiven().FindStringSubmatch(prompts[i]); found != nil {
 			return fmt.Sprintf("it remembers nothing, but this conversation says “%s”. Your name is %s.", found[0], found[1])
 		}
 	}

@@ -104,7 +104,7 @@ type Server struct {
 	port     int
 	settings []string
 
-	container *containertest.Server // of the shared one, where there are containers; then there is no cmd
+	container containertest.Server // of the shared one, where there are containers; then there is no cmd
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd

@@ -11,7 +11,7 @@ import (
 // vessel is a redis-server in a container.
 type vessel struct {
 	options containertest.Options
-	it      *containertest.Server // nil before its first start
+	it      containertest.Server // nil before its first start
 	up      bool
 }
 

@@ -47,10 +47,10 @@ func Look(ctx context.Context, box Box, runID string, attempt int64, phase job.P
 }
 
 func look(ctx context.Context, box Box, runID string, attempt int64, phase job.Phase) (Evidence, error) {
-	if !runIDForm.MatchString(runID) {
+	if !validID(runID) {
 		return Evidence{}, errors.New("bad run id")
 	}
-	text, err := ask(ctx, box, lookScript, time.Minute, runID, attempt)
+	text, err := ask(ctx, box, lookScript(), time.Minute, runID, attempt)
 	if err != nil {
 		return Evidence{}, err
 	}

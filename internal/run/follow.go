@@ -54,10 +54,10 @@ func (p Poll) Follow(ctx context.Context, box Box, runID string) (Chunk, error) 
 }
 
 func (p Poll) follow(ctx context.Context, box Box, runID string) (Chunk, error) {
-	if !runIDForm.MatchString(runID) || p.Offset < 0 {
+	if !validID(runID) || p.Offset < 0 {
 		return Chunk{}, errors.New("bad run id or offset")
 	}
-	text, err := ask(ctx, box, followScript, p.Wait,
+	text, err := ask(ctx, box, followScript(), p.Wait,
 		runID, p.Offset, max(0, p.Wait.Milliseconds()), max(0, p.Gather.Milliseconds()), pollBytes, p.Attempt)
 	if err != nil {
 		return Chunk{}, err

@@ -89,7 +89,7 @@ func TestTheEvidenceTable(t *testing.T) {
 }
 
 func TestScriptsTravelWithoutTheirComments(t *testing.T) {
-	for name, script := range map[string]string{"run": runScript, "follow": bare(common + followOnly), "look": bare(common + lookOnly), "stop": bare(common + stopOnly)} {
+	for name, script := range map[string]string{"run": runScript(), "follow": bare(common + followOnly), "look": bare(common + lookOnly), "stop": bare(common + stopOnly)} {
 		t.Run(name, func(t *testing.T) {
 			if strings.Contains(script, "\n#") || len(script) > 10_000 {
 				t.Errorf("%d bytes, with comments", len(script))

@@ -10,7 +10,7 @@ import (
 //go:embed sh/prune.sh
 var pruneOnly string
 
-var pruneScript = oneShot(bare(common + pruneOnly))
+var pruneScript = oneShot(&pruneOnly)
 
 // leastKept is longer than any run lasts: a directory that is older belongs to none that goes on.
 const leastKept = 24 * time.Hour
@@ -19,7 +19,7 @@ const leastKept = 24 * time.Hour
 // run stays, and the markers of all do: a run without its directory is unknown, and never one that was not launched. Call it
 // when no run of the sandbox is open in SQL, for what is deleted is evidence.
 func Prune(ctx context.Context, box Box, keep time.Duration) (deleted int, err error) {
-	text, err := ask(ctx, box, pruneScript, time.Minute, "prune", int64(max(keep, leastKept).Minutes()))
+	text, err := ask(ctx, box, pruneScript(), time.Minute, "prune", int64(max(keep, leastKept).Minutes()))
 	if err == nil {
 		_, err = fmt.Sscanf(text, "sandpiper-prune %d", &deleted)
 	}

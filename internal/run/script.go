@@ -6,13 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"sandpiper/internal/daytona"
 )
 
 // The scripts that run in the sandbox. run.sh is uploaded with each launch; the others come with each question, so
-// that an old run is read by the newest code.
+// that an old run is read by the newest code. Each is prepared when it is first needed: most processes of ours, one in each
+// sandbox among them, need none.
 var (
 	//go:embed sh/common.sh
 	common string
@@ -25,10 +27,10 @@ var (
 	//go:embed sh/stop.sh
 	stopOnly string
 
-	runScript    = bare(common + runOnly)
-	followScript = oneShot(bare(common + followOnly))
-	lookScript   = oneShot(bare(common + lookOnly))
-	stopScript   = oneShot(bare(common + stopOnly))
+	runScript    = sync.OnceValue(func() string { return bare(common + runOnly) })
+	followScript = oneShot(&followOnly)
+	lookScript   = oneShot(&lookOnly)
+	stopScript   = oneShot(&stopOnly)
 )
 
 // bare leaves out the lines that are comments, which would travel with every poll.
@@ -47,8 +49,10 @@ func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\'
 
 // oneShot is the beginning of a one-shot command that runs a script of ours in bash, whatever the sandbox's shell is. The
 // shell is replaced, not waited in.
-func oneShot(script string) *daytona.Text {
-	return daytona.NewText("exec bash -c " + quote(script) + " sandpiper")
+func oneShot(own *string) func() *daytona.Text {
+	return sync.OnceValue(func() *daytona.Text {
+		return daytona.NewText("exec bash -c " + quote(bare(common+*own)) + " sandpiper")
+	})
 }
 
 // arguments are the rest of it. The shell's standard input, which is this very text, is closed.

@@ -79,15 +79,18 @@ func (l Launch) noRoom(ctx context.Context, box Box, full error) (Started, error
 func nonce() string { return strings.ToLower(rand.Text()[:8]) }
 
 var (
-	runIDForm = regexp.MustCompile(`^[A-Za-z0-9_]{1,100}$`)
+	runIDForm = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 	envForm   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// bash keeps these for itself, or they are taken out of the environment.
 	notEnv = regexp.MustCompile(`^(_|UID|EUID|PPID|SHELLOPTS|IFS|PWD|OLDPWD|SHLVL|SANDPIPER_RUN|BASH.*)$`)
 )
 
+// validID reports whether an id can be a folder's name and a word of a shell.
+func validID(runID string) bool { return len(runID) <= 100 && runIDForm.MatchString(runID) }
+
 func (l Launch) check() error {
 	switch {
-	case !runIDForm.MatchString(l.RunID):
+	case !validID(l.RunID):
 		return errors.New("bad run id")
 	case l.Session == "":
 		return errors.New("no session")
@@ -118,7 +121,7 @@ func (l Launch) files(folder string) []daytona.File {
 		env = append(env, name+"="+l.Env[name])
 	}
 	return []daytona.File{
-		{Path: at + "run.sh", Content: []byte(runScript)},
+		{Path: at + "run.sh", Content: []byte(runScript())},
 		{Path: at + "argv", Content: nulEnded(l.Args)},
 		{Path: at + "env", Content: nulEnded(env)},
 		{Path: at + "prompt", Content: l.Prompt}, // last: its time is the launch's

@@ -16,10 +16,10 @@ import (
 // everything below the daemon that is not older than the run. Where the daemon cannot be recognised the set is what carries
 // the run's mark, and its descendants; never anything else, for it could be a stranger's.
 func Stop(ctx context.Context, box Box, runID string, attempt int64, grace time.Duration) error {
-	if !runIDForm.MatchString(runID) {
+	if !validID(runID) {
 		return fmt.Errorf("stop run %s: bad run id", runID)
 	}
-	text, err := ask(ctx, box, stopScript, grace, runID, max(0, grace.Milliseconds()), attempt)
+	text, err := ask(ctx, box, stopScript(), grace, runID, max(0, grace.Milliseconds()), attempt)
 	if err != nil {
 		return fmt.Errorf("stop run %s: %w", runID, err)
 	}
