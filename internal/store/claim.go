@@ -129,14 +129,11 @@ func (t *tx) whole(ctx context.Context, id, key string) (job.Job, head, gate, er
 	var g gate
 	var now int64
 	r, err := scanJob(beside{
-		t.row(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.deaths, j.quiet_since, j.wants_place, j.run_after <= {now}, {now}, `+gateColumns+`
+		t.keptRow(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.deaths, j.quiet_since, j.wants_place, j.run_after <= {now}, {now}, `+gateColumns+`
 		FROM jobs j JOIN inputs i ON i.job_id = j.id LEFT JOIN results r ON r.job_id = j.id
-		LEFT JOIN lanes l ON l.key_id = $2 AND l.model = j.model WHERE j.id = $1 {lock j}`, id, key),
+		LEFT JOIN lanes l ON l.key_id = $2 AND l.model = j.model WHERE j.id = $1`, id, key),
 		append([]any{&h.named, &h.continues, &h.deaths, &h.quietSince, &h.wants, &h.due, &now}, g.dest()...),
 	})
-	if noRows(err) {
-		err = job.ErrNotFound
-	}
 	j := r.Job
 	h.tenant, h.userID, h.batchID, h.state, h.attempt, h.lastSeq = j.Tenant, j.UserID, j.BatchID, j.State, j.Attempt, j.LastSeq
 	h.waitingFor = j.WaitingFor

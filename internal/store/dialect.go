@@ -13,7 +13,7 @@ import (
 //	{anew}           before all others: the plan is made for these very values, which some have in many rows and some in few
 //	{now}            Unix milliseconds on the database's clock
 //	{lock}           keeps the selected row for this transaction; {lock j} that of the table j
-//	{skip}           keeps it too, but finds nothing when somebody else has it
+//	{skip}           keeps it too, but finds nothing when somebody else has it; {skip j} that of the table j
 //	{empty}          no bytes
 //	{pairs}$1{/}     rows of a text and a number, from a JSON array of such pairs
 //	{texts}$1{/texts} rows of a text, from a JSON array of texts
@@ -43,6 +43,7 @@ var sqliteWords = newDialect(
 	"{lock}", "",
 	"{lock j}", "",
 	"{skip}", "",
+	"{skip j}", "",
 	"{empty}", "x''",
 	"{pairs}", "SELECT value ->> 0, value ->> 1 FROM json_each(",
 	"{/}", ")",
@@ -66,6 +67,7 @@ var postgresWords = newDialect(
 	"{lock}", "FOR UPDATE",
 	"{lock j}", "FOR UPDATE OF j",
 	"{skip}", "FOR UPDATE SKIP LOCKED",
+	"{skip j}", "FOR UPDATE OF j SKIP LOCKED",
 	"{empty}", "''::bytea",
 	"{pairs}", "SELECT pair ->> 0, (pair ->> 1)::bigint FROM json_array_elements(",
 	"{/}", "::json) AS pair",

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -41,15 +40,49 @@ type head struct {
 func (t *tx) head(ctx context.Context, id string) (head, error) {
 	h := head{id: id}
 	var now int64
-	err := t.row(ctx, `SELECT tenant, user_id, batch_id, state, attempt, last_seq, ended_by, cancel_requested,
-		sandbox_id, sandbox_named, number, conversation_id, continues, deaths, quiet_since, run_after <= {now}, {now} FROM jobs WHERE id = $1 {lock}`, id).
+	err := t.keptRow(ctx, `SELECT j.tenant, j.user_id, j.batch_id, j.state, j.attempt, j.last_seq, j.ended_by, j.cancel_requested, j.sandbox_id,
+		j.sandbox_named, j.number, j.conversation_id, j.continues, j.deaths, j.quiet_since, j.run_after <= {now}, {now} FROM jobs j WHERE j.id = $1`, id).
 		Scan(&h.tenant, &h.userID, &h.batchID, &h.state, &h.attempt, &h.lastSeq, &h.endedBy, &h.cancel,
 			&h.sandboxID, &h.named, &h.number, &h.talk, &h.continues, &h.deaths, &h.quietSince, &h.due, &now)
-	if errors.Is(err, sql.ErrNoRows) {
-		return h, job.ErrNotFound
-	}
 	h.now = fromMillis(now)
 	return h, err
+}
+
+// errElsewhere is for a write whose job somebody else is at. Who shares its transaction must not wait for that, so the write is
+// run again alone, and waits there.
+var errElsewhere = errors.New("somebody else is at its job")
+
+// keptRow reads the row j of the job $1 and keeps it for this transaction. Its Scan fails with job.ErrNotFound, or errElsewhere.
+func (t *tx) keptRow(ctx context.Context, query string, id string, more ...any) scanner {
+	lock := " {skip j}"
+	if t.apart {
+		lock = " {lock j}"
+	}
+	return keptRow{t.row(ctx, query+lock, append([]any{id}, more...)...), func() (there bool, err error) {
+		if !t.apart {
+			err = t.row(ctx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE id = $1)`, id).Scan(&there)
+		}
+		return there, err
+	}}
+}
+
+type keptRow struct {
+	row   scanner
+	there func() (bool, error)
+}
+
+func (k keptRow) Scan(dest ...any) error {
+	err := k.row.Scan(dest...)
+	if !noRows(err) {
+		return err
+	}
+	switch there, err := k.there(); {
+	case err != nil:
+		return err
+	case there:
+		return errElsewhere
+	}
+	return job.ErrNotFound
 }
 
 // own is the fence of every write of an attempt: job.ErrLost unless a owns the job. The head is valid then too, so

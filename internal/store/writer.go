@@ -63,7 +63,7 @@ func (w *writer) run(ctx context.Context, on []string, do func(ctx context.Conte
 		if err := w.inGroup(ctx, me); err != nil {
 			return err
 		}
-		if me.again && (me.broke || tries == maxTries) {
+		if me.again && (me.broke || tries == maxTries) || errors.Is(me.err, errElsewhere) {
 			w.engine.alone(context.WithoutCancel(ctx), me)
 			me.again = false
 		}
