@@ -39,6 +39,8 @@ go build -o bin/testsum ./scripts/testsum
 # vet has its own place (make check). Two packages at a time: many of these tests start processes, and time is part
 # of what they look at.
 # A fleet is broken for a minute here; make chaos does it for longer, and make mutants shows that its checks can fail.
-[ $# -gt 0 ] || set -- -skip '^(TestChaosWithTheRealCommand|TestEveryMutantIsCaught)$' ./...
+# The longest packages are begun first, so that none of them is alone at the end, with a core that has nothing to do.
+[ $# -gt 0 ] || set -- -skip '^(TestChaosWithTheRealCommand|TestEveryMutantIsCaught)$' \
+	./test/e2e ./cmd/sandpiper ./internal/store ./test/fleet ./internal/run ./test/chaos ./internal/localdaytona ./...
 # SQLite's engine is C, made into Go by a machine: the detector has nothing to find in it, and made it ten times slower.
 CGO_ENABLED=1 go test ${tags:+-tags "$tags"} $race ${race:+"-gcflags=modernc.org/sqlite/lib=-race=false -d=checkptr=0"} -count=1 -vet=off -p 2 -timeout 40m -json "$@" | bin/testsum "$@"

@@ -46,7 +46,7 @@ func Shared(t testing.TB) *Server {
 	t.Helper()
 	contained := containertest.Wanted(t)
 	sharedOnce.Do(func() {
-		settings := []string{"fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0"}
+		settings := []string{"fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "autovacuum=off"}
 		if contained {
 			shared, sharedErr = startContainer(settings...)
 		} else {
@@ -92,6 +92,7 @@ func New(t testing.TB, settings ...string) *Server {
 // remove ends the server and throws away what it has.
 func (s *Server) remove() error {
 	if s.container != nil {
+		s.hangUp()
 		return s.container.Remove()
 	}
 	_ = s.stop(syscall.SIGQUIT) // its files are thrown away
@@ -110,8 +111,10 @@ type Server struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when cmd has ended
 
-	template    sync.Once
-	templateErr error
+	templates sync.Map // :: name of a database that is copied → func() error, which makes it once
+
+	admin     sync.Mutex // held while a database is made or dropped
+	adminConn *pgx.Conn  // nil before the first one, and after an error
 }
 
 func start(temp string, settings ...string) (*Server, error) {
@@ -268,6 +271,7 @@ func (s *Server) Stop() error { return s.stop(syscall.SIGINT) }
 func (s *Server) Kill() error { return s.stop(syscall.SIGQUIT) }
 
 func (s *Server) stop(sig syscall.Signal) error {
+	s.hangUp()
 	s.mu.Lock()
 	cmd, done := s.cmd, s.done
 	s.cmd = nil
@@ -323,20 +327,20 @@ func (s *Server) Database(t testing.TB) string {
 	return s.database(t, "template1")
 }
 
-// Copy makes a copy of the database that prepare has made of an empty one, and drops it after the test. prepare runs
-// once for each server, and leaves no connection open.
-func (s *Server) Copy(t testing.TB, prepare func(url string) error) string {
+// Copy makes a copy of the database name, which prepare has made of an empty one, and drops it after the test. prepare
+// runs once for each server and name, and leaves no connection open.
+func (s *Server) Copy(t testing.TB, name string, prepare func(url string) error) string {
 	t.Helper()
-	s.template.Do(func() {
-		s.templateErr = s.exec(context.Background(), `CREATE DATABASE prepared`)
-		if s.templateErr == nil {
-			s.templateErr = prepare(s.url("prepared"))
+	made, _ := s.templates.LoadOrStore(name, sync.OnceValue(func() error {
+		if err := s.exec(context.Background(), `CREATE DATABASE `+name); err != nil {
+			return err
 		}
-	})
-	if s.templateErr != nil {
-		t.Fatalf("prepare a database: %v", s.templateErr)
+		return prepare(s.url(name))
+	}))
+	if err := made.(func() error)(); err != nil {
+		t.Fatalf("prepare a database: %v", err)
 	}
-	return s.database(t, "prepared")
+	return s.database(t, name)
 }
 
 func (s *Server) database(t testing.TB, template string) string {
@@ -354,8 +358,30 @@ func (s *Server) database(t testing.TB, template string) string {
 	return s.url(name)
 }
 
-func (s *Server) exec(ctx context.Context, query string) error {
-	return Exec(ctx, s.url("postgres"), query)
+// exec runs SQL that is no database's, over a connection that is kept: most of what a new one costs is a process.
+func (s *Server) exec(ctx context.Context, query string) (err error) {
+	s.admin.Lock()
+	defer s.admin.Unlock()
+	if s.adminConn == nil || s.adminConn.IsClosed() {
+		if s.adminConn, err = pgx.Connect(ctx, s.url("postgres")); err != nil {
+			s.adminConn = nil
+			return err
+		}
+	}
+	_, err = s.adminConn.Exec(ctx, query)
+	return err
+}
+
+// hangUp closes the connection that is kept. The server may be silent, or about to end.
+func (s *Server) hangUp() {
+	s.admin.Lock()
+	defer s.admin.Unlock()
+	if s.adminConn != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.adminConn.Close(ctx)
+		s.adminConn = nil
+	}
 }
 
 // Exec runs SQL in the database at url, over a connection of its own.

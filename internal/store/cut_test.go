@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"flag"
 	"testing"
 	"time"
 
@@ -29,11 +30,14 @@ func connect(t *testing.T, url string) *pgx.Conn {
 	return conn
 }
 
+// cutJobs is how much is done under these cuts; `make long` takes more.
+var cutJobs = flag.Int("cut-jobs", 3, "jobs of each worker whose sessions are cut")
+
 // TestWhatWasToldIsThereThoughSessionsAreCut ends all sessions again and again, each time that a few writes were done:
 // some of them before a commit, some in it, some after it.
 func TestWhatWasToldIsThereThoughSessionsAreCut(t *testing.T) {
 	url := postgres(t)
-	c := newCrew(t, 6, processes(t, url, 2)...)
+	c := newCrew(t, *cutJobs, processes(t, url, 2)...)
 	admin := connect(t, url)
 	all := make(chan error, 1)
 	go func() { all <- c.work(t.Context(), 16) }()

@@ -17,7 +17,7 @@ import (
 func TestPlacesHoldWhenManyProcessesClaim(t *testing.T) {
 	url := pgtest.URL(t)
 	first := openURL(t, url)
-	ids := queuedFor(t, first, 64)
+	ids := queuedFor(t, first, 32)
 	l := job.Limits{All: 3}
 	var ended, most atomic.Int64
 	one := func(s *Store, id string) error {

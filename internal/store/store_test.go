@@ -59,7 +59,7 @@ func TestPostgres(t *testing.T) {
 // postgres is a database of the test's own, with the schema in it.
 func postgres(t testing.TB) string {
 	t.Helper()
-	return pgtest.Shared(t).Copy(t, func(url string) error {
+	return pgtest.Shared(t).Copy(t, "prepared", func(url string) error {
 		_, _, err := store.Migrate(context.Background(), url, quiet)
 		return err
 	})

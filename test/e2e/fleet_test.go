@@ -54,7 +54,7 @@ func openFleet(t testing.TB, model *scripted.Server, vars []string, habits ...ha
 // newFleet prepares a fleet of no process but the local Daytona, on a database whose schema is up to date.
 func newFleet(t testing.TB, model *scripted.Server, vars []string, habits ...habit) *fleet {
 	t.Helper()
-	return newFleetOn(t, pgtest.Shared(t).Copy(t, migrate), redistest.Start(t), model, vars, habits...)
+	return newFleetOn(t, pgtest.Shared(t).Copy(t, "prepared", migrate), redistest.Start(t), model, vars, habits...)
 }
 
 // newFleetOn is newFleet, on servers of the caller's own.

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,37 +15,49 @@ import (
 
 // How much the two long tests do: `make test` takes the defaults, `make long` the whole.
 var (
-	hostilePrompts = flag.Int("prompts", 60, "hostile prompts, at least 60")
-	jobsAtOnce     = flag.Int("jobs", 25, "jobs at once")
+	hostilePrompts = flag.Int("prompts", 24, "hostile prompts, at least 24")
+	jobsAtOnce     = flag.Int("jobs", 15, "jobs at once")
 )
 
-// pieces are what has broken prompts elsewhere.
-var pieces = []string{
-	`"`, `'`, "`", "$(touch /tmp/pwned)", "`id`", "${HOME}", "$$", `\`, `\\`, `\n`, "\n", "\r\n", "\t", "\x00", "\x01\x01\x01",
-	"\x02\x02\x02", "\x1b[2J", "\x7f", "!!", "!ls", "# x", "&&", "|", ";", ">", "<", "<<EOF", "EOF", "*", "?", "~", "%s", "%00",
-	"-p", "--help", "--model=opus", "/cost", "/clear", "@/etc/hostname", "@~/.sandpiper", "exit 1", "é", "日本語", "😀", "👩‍👩‍👧",
-	"\u202e", "\ufeff", "\u0000", "\u2028", " ", "  ", "{}", `{"type":"result"}`, "</s>", "word",
+// large are prompts of a size that breaks things.
+var large = []string{
+	strings.Repeat("0123456789abcde\n", 400<<10/16), strings.Repeat("é\"$(x)\\", 20_000), strings.Repeat("\n", 50_000),
 }
 
-// hostile makes prompt i of a series that is the same at every run.
+// atStart are pieces that the command might take as its own where they begin a prompt.
+var atStart = []string{
+	"/cost", "/clear", "-p", "--help", "--model=opus", "@/etc/hostname", "@~/.sandpiper", "!!", "!ls", "# x", "exit 1", "\x00", "\ufeff", "\\",
+	`{"type":"result"}`, "$(touch /tmp/pwned)", "\r\n", "  ", "\x1b[2J", "~", "<<EOF",
+}
+
+// anywhere are those that a shell, a pipe or a decoder might.
+var anywhere = []string{
+	`"`, `'`, "`", "`id`", "${HOME}", "$$", `\\`, `\n`, "\n", "\t", "\x01\x01\x01",
+	"\x02\x02\x02", "\x7f", "&&", "|", ";", ">", "<", "EOF", "*", "?", "%s", "%00",
+	"é", "日本語", "😀", "👩‍👩‍👧",
+	"\u202e", "\u0000", "\u2028", " ", "{}", "</s>", "word",
+}
+
+// pieces are what has broken prompts elsewhere.
+var pieces = slices.Concat(atStart, anywhere)
+
+// hostile makes prompt i of a series that is the same at every run. The first 24 have every piece in them, and each that
+// matters at the start once there; so have the next, with those that matter anywhere.
 func hostile(i int) string {
 	r := rand.New(rand.NewPCG(42, uint64(i)))
 	var b strings.Builder
-	if i < len(pieces) {
-		b.WriteString(pieces[i]) // each one once at the very beginning
+	if i < len(large) {
+		b.WriteString(large[i])
+	} else if i-len(large) < len(pieces) {
+		b.WriteString(pieces[i-len(large)])
 	}
-	for n := 1 + r.IntN(12); n > 0; n-- {
+	for n := range 2 {
+		b.WriteString(anywhere[(2*i+n)%len(anywhere)])
+	}
+	for n := r.IntN(12); n > 0; n-- {
 		b.WriteString(pieces[r.IntN(len(pieces))])
 	}
-	b.WriteString("\nq") // never blank
-	switch i {
-	case 57:
-		b.WriteString(strings.Repeat("0123456789abcde\n", 400<<10/16))
-	case 58:
-		b.WriteString(strings.Repeat("é\"$(x)\\", 20_000))
-	case 59:
-		b.WriteString(strings.Repeat("\n", 50_000))
-	}
+	b.WriteString("\nq")                       // never blank
 	return fmt.Sprintf("%s#%d", b.String(), i) // told apart at the model
 }
 

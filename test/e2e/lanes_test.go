@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"flag"
 	"math"
 	"strings"
 	"sync"
@@ -84,10 +85,13 @@ func until(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// TestALimitedAPIHoldsItsOwnJobsAndNoOthers: thirty prompts meet an API that has limited their model. None fails, no try
+var limitedJobs = flag.Int("limited", 16, "prompts that meet an API that has limited their model, more than three workers take")
+
+// TestALimitedAPIHoldsItsOwnJobsAndNoOthers: many prompts meet an API that has limited their model. None fails, no try
 // is used, the API is left in peace, other models go on; and when the limit is over, everything is answered.
 func TestALimitedAPIHoldsItsOwnJobsAndNoOthers(t *testing.T) {
-	const jobs, retries = 30, 1
+	const retries = 1
+	jobs := *limitedJobs
 	slots := 4 * workersHere()
 	h := openTuned(t, []string{"SANDPIPER_CONCURRENCY=4", "SANDPIPER_CLAUDE_RETRIES=1"})
 	api := &strained{model: "sonnet", refusal: scripted.RateLimited(2 * time.Second)}

@@ -44,7 +44,11 @@ type fleet struct {
 // newFleet is a fleet without sandboxes and without workers.
 func newFleet(t testing.TB) *fleet {
 	t.Helper()
-	f := &fleet{t: t, sql: pgtest.URL(t), redis: redistest.Start(t)}
+	sql := pgtest.Shared(t).Copy(t, "prepared", func(url string) error {
+		_, _, err := store.Migrate(context.Background(), url, silent)
+		return err
+	})
+	f := &fleet{t: t, sql: sql, redis: redistest.Start(t)}
 	f.store = storetest.Open(t, f.sql)
 	f.queue = f.openQueue()
 	f.jobs = dispatch.New(f.store, f.queue, dispatch.Options{Log: silent})
