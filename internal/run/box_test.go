@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +32,10 @@ func TestMain(m *testing.M) {
 	if localdaytona.IsDaemon() {
 		os.Exit(localdaytona.DaemonMain())
 	}
+	// Most of these tests wait for shells: more of them at once than there are cores. -parallel goes before this.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -38,6 +45,7 @@ type box struct {
 	t    testing.TB
 	home string
 	name string   // in its runs' ids: without walls, another box's run of the same id would be ended too
+	n    string   // see nights
 	env  []string // of launches, besides the usual
 
 	oneShotEnv []string // of one-shot commands
@@ -50,7 +58,7 @@ type box struct {
 
 func newBox(t testing.TB) *box {
 	t.Helper()
-	b := &box{t: t, home: t.TempDir(), name: rand.Text()}
+	b := &box{t: t, home: t.TempDir(), name: rand.Text(), n: nights()}
 	for _, folder := range []string{"workspace", "notes"} {
 		if err := os.Mkdir(filepath.Join(b.home, folder), 0o755); err != nil {
 			t.Fatal(err)
@@ -203,15 +211,15 @@ func (b *box) launches() int {
 // eventually watches something outside of this process.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
+	pause := 5 * time.Millisecond
+	for !ok() { // many a look goes through every process of the machine: what takes long is looked at more rarely
 		select {
 		case <-deadline.C:
 			t.Fatalf("never came: %s", what)
-		case <-tick.C:
+		case <-time.After(pause):
+			pause = min(pause*5/4, 100*time.Millisecond)
 		}
 	}
 }
@@ -231,15 +239,18 @@ func there(pid int) bool {
 // records makes every command leave a line per launch.
 const records = `echo x >> $HOME/notes/launches; `
 
-// nights begins the number of seconds that the tests' sleepers sleep, so that nobody else's are taken for them.
-var nights = "9" + strconv.Itoa(os.Getpid())
+// nights begins the number of seconds that a box's sleepers sleep, so that nobody else's are taken for them: without walls
+// those of other boxes are in sight.
+func nights() string { return fmt.Sprintf("9%07d%03d", os.Getpid(), boxes.Add(1)) }
+
+var boxes atomic.Int64
 
 // launch is a launch that is valid in every field; script is what the command does.
 func (b *box) launch(script string, change ...func(*run.Launch)) run.Launch {
 	l := run.Launch{
 		RunID: b.run(strconv.Itoa(len(script))), Attempt: 1, Session: "s", Home: b.home,
 		Args: []string{"bash", "-c", records + script}, Prompt: []byte("What is 2+2?"),
-		StartWithin: time.Minute, Timeout: time.Hour, Env: map[string]string{"N": nights},
+		StartWithin: time.Minute, Timeout: time.Hour, Env: map[string]string{"N": b.n},
 	}
 	for _, c := range change {
 		c(&l)

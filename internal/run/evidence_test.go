@@ -38,6 +38,7 @@ func (b *box) launchedUntil(l run.Launch, pattern string) (pid int) {
 }
 
 func TestALaunchThatIsKilledOnItsWay(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		before             string   // the command before which it is killed
 		frozen             run.Kind // while it is frozen
@@ -53,6 +54,7 @@ func TestALaunchThatIsKilledOnItsWay(t *testing.T) {
 		"before the command begins":           {`"exec env"*`, run.Alive, run.Ended, run.Ended, nil}, // the keeper lives, and notes the kill
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := newBox(t)
 			l := b.launch(`echo '{"type":"system","status":"requesting"}'`)
 			pid := b.launchedUntil(l, tc.before)
@@ -87,6 +89,7 @@ const (
 )
 
 func TestADeadRunIsJudgedByItsOutput(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		script string
 		want   run.Kind
@@ -127,6 +130,7 @@ func TestADeadRunIsJudgedByItsOutput(t *testing.T) {
 }
 
 func TestAKeeperThatDiesBeforeItKeepsTheCode(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.launch(requesting + `echo '{"type":"result"}'; exit 9`)
 	b.kill(b.launchedUntil(l, `"mv -T"*`))
@@ -141,6 +145,7 @@ func TestAKeeperThatDiesBeforeItKeepsTheCode(t *testing.T) {
 }
 
 func TestAnEndedRunKeepsItsEvidence(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`echo hello; exit 3`))
 	b.followed(l.RunID)
@@ -152,6 +157,7 @@ func TestAnEndedRunKeepsItsEvidence(t *testing.T) {
 }
 
 func TestNothingThereIsNeverLaunched(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	if e := b.looked("run_x", job.Intended); e.Kind != run.NeverLaunched {
 		t.Errorf("Look = %s", e.Kind)
@@ -163,6 +169,7 @@ func TestNothingThereIsNeverLaunched(t *testing.T) {
 
 // TestAProcessIsFoundByItsMarkAlone: its files are gone, and whoever wrote down its pid too.
 func TestAProcessIsFoundByItsMarkAlone(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`rm -rf $HOME/.sandpiper; ` + wait))
 	pid := b.pid("pid")

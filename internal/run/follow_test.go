@@ -58,6 +58,7 @@ func (b *box) poll(runID string, p run.Poll) run.Chunk {
 }
 
 func TestTwentyMegabytesOfEveryByteArriveExactly(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	prompt := make([]byte, 20<<20)
 	rand.Read(prompt)
@@ -83,8 +84,10 @@ func TestTwentyMegabytesOfEveryByteArriveExactly(t *testing.T) {
 }
 
 func TestALongLineIsKeptWhole(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]string{"with an end": "\n", "without an end": ""} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := newBox(t)
 			line := strings.Repeat("0123456789", 300_000) + end
 			l := b.started(b.launch(gate+`cat; gate rest; echo last`, func(l *run.Launch) { l.Prompt = []byte(line) }))
@@ -102,6 +105,7 @@ func TestALongLineIsKeptWhole(t *testing.T) {
 }
 
 func TestALongLastLineWithoutAnEndArrives(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	line := strings.Repeat("x", 9<<20)
 	l := b.started(b.launch(`echo first; cat`, func(l *run.Launch) { l.Prompt = []byte(line) }))
@@ -111,6 +115,7 @@ func TestALongLastLineWithoutAnEndArrives(t *testing.T) {
 }
 
 func TestPartOfALineIsNotHandedOut(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(gate + `printf 'one\ntw'; gate a; printf 'o\n'; gate b; printf three; gate c`))
 	b.noted("a.up")
@@ -205,6 +210,7 @@ func clock(t *testing.T, line []byte) time.Time {
 }
 
 func TestAGatheringPollReturnsAtTheEndAtOnce(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(gate + `echo a; gate end; echo b`))
 	b.noted("end.up")
@@ -224,6 +230,7 @@ func TestAGatheringPollReturnsAtTheEndAtOnce(t *testing.T) {
 }
 
 func TestManyFollowersSeeTheSame(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(gate + `echo a; gate end; seq 1000; setsid sleep 1000 >/dev/null 2>&1 & exit 4`))
 	b.noted("end.up")
@@ -255,6 +262,7 @@ func TestManyFollowersSeeTheSame(t *testing.T) {
 }
 
 func TestTheLastChunkCanBeReadAgain(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`echo a; exit 5`))
 	out, _ := b.followed(l.RunID)
@@ -267,6 +275,7 @@ func TestTheLastChunkCanBeReadAgain(t *testing.T) {
 }
 
 func TestARunThatDiedWithoutAnExitCodeIsGone(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`echo a; printf b; echo $$ > $HOME/notes/pid; sleep 1000`))
 	command := b.pid("pid")
@@ -331,6 +340,7 @@ func (b *box) killAllBut(pid int) {
 }
 
 func TestARemovedRunFolderIsGone(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`echo a; rm -rf $HOME/.sandpiper/runs`))
 	eventually(t, "its end", func() bool { return len(b.processes()) == 0 })
@@ -340,6 +350,7 @@ func TestARemovedRunFolderIsGone(t *testing.T) {
 }
 
 func TestTruncatedOutputIsAnError(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(gate + `echo abc; : > $HOME/.sandpiper/runs/run_*/out; gate end`))
 	b.noted("end.up")

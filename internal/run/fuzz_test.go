@@ -23,6 +23,7 @@ func FuzzArguments(f *testing.F) {
 	}
 	f.Add("two", "words here")
 	f.Fuzz(func(t *testing.T, argument, value string) {
+		t.Parallel()
 		argument, value = strings.ReplaceAll(argument, "\x00", ""), strings.ReplaceAll(value, "\x00", "") // refused by Start
 		b := newBox(t)
 		l := b.started(b.launch("", func(l *run.Launch) {
@@ -45,6 +46,7 @@ func FuzzFollow(f *testing.F) {
 	}
 	f.Add([]byte("{\"type\":\"result\"}\n\x00\n\xe2\x98"), []byte("\x82\n\r\n"), []byte("\n.\n"))
 	f.Fuzz(func(t *testing.T, first, second, stderr []byte) {
+		t.Parallel()
 		b := newBox(t)
 		for name, content := range map[string][]byte{"first": first, "second": second, "stderr": stderr} {
 			if err := os.WriteFile(b.note(name), content, 0o644); err != nil {

@@ -16,6 +16,7 @@ import (
 
 // TestAnOlderAttemptDoesNothingToARunThatWasTakenOver: whatever it asked for before it was paused arrives now.
 func TestAnOlderAttemptDoesNothingToARunThatWasTakenOver(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(requesting + wait))
 	pid := b.pid("pid")
@@ -53,6 +54,7 @@ func TestAnOlderAttemptDoesNothingToARunThatWasTakenOver(t *testing.T) {
 
 // TestALaunchOnItsWayMeetsItsSuccessor: it left before the run was taken over, and arrives afterwards.
 func TestALaunchOnItsWayMeetsItsSuccessor(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.launch(`:`)
 	b.beforeExec = func() {
@@ -86,6 +88,7 @@ func TestAStopEndsNothingOnceTheRunIsTakenOver(t *testing.T) {
 
 // TestTakingOverChangesNoEvidence: the folder of a run that is gone stays gone.
 func TestTakingOverChangesNoEvidence(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(requesting + `exit 0`))
 	b.followed(l.RunID)
@@ -111,6 +114,7 @@ func (c careless) Execute(ctx context.Context, e daytona.Execute) (daytona.Execu
 
 // TestWithoutTheOwnersMarkAnOldStopEndsTheRun: the check above catches it when the protection is taken away.
 func TestWithoutTheOwnersMarkAnOldStopEndsTheRun(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(requesting + wait))
 	pid := b.pid("pid")

@@ -23,6 +23,7 @@ func (b *box) folder(runID string) string { return filepath.Join(b.home, ".sandp
 
 // TestOldRunDirectoriesGo: the markers stay, so a run without a directory is unknown, and never launched again.
 func TestOldRunDirectoriesGo(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	var ids []string
 	for _, name := range []string{"old", "young", "newest"} {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -35,20 +36,30 @@ type sandbox struct {
 	walls    bool         // it has a process table of its own
 }
 
+// lacking are the kinds of sandboxes that this machine cannot have, with the reason.
+var lacking sync.Map
+
 // eachSandbox runs a test in every kind of sandbox that this machine can have.
 func eachSandbox(t *testing.T, test func(t *testing.T, s *sandbox)) {
+	t.Parallel()
 	for _, form := range []string{"none", "bubblewrap", "bubblewrap with a user namespace"} {
 		options := localdaytona.Options{
 			Dir: t.TempDir(), Key: "the-platform-key", Isolation: form, Log: slog.New(slog.DiscardHandler),
 			Claude:    os.Getenv("SANDPIPER_CLAUDE"),
 			Workspace: []localdaytona.WorkspaceEntry{{Path: "workspace", Dir: true}, {Path: "notes", Dir: true, Mode: 0o777}},
 		}
+		if err, known := lacking.Load(form); known {
+			t.Logf("%s does not work on this machine: %v", form, err)
+			continue
+		}
 		server, err := localdaytona.New(options)
 		if err != nil {
+			lacking.Store(form, err)
 			t.Logf("%s does not work on this machine: %v", form, err)
 			continue
 		}
 		t.Run(form, func(t *testing.T) {
+			t.Parallel()
 			test(t, newSandbox(t, server, options.Key, form != "none"))
 		})
 	}
@@ -56,7 +67,7 @@ func eachSandbox(t *testing.T, test func(t *testing.T, s *sandbox)) {
 
 func newSandbox(t testing.TB, server *localdaytona.Server, key string, walls bool) *sandbox {
 	t.Helper()
-	s := &sandbox{t: t, walls: walls, box: &box{t: t, home: run.DefaultHome, name: rand.Text()}}
+	s := &sandbox{t: t, walls: walls, box: &box{t: t, home: run.DefaultHome, name: rand.Text(), n: nights()}}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/toolbox/") {
 			s.requests.Add(1)
@@ -125,7 +136,7 @@ func (s *sandbox) says(command string) string {
 // sleepers are those children of the tests that run, by their last four digits.
 func (s *sandbox) sleepers() string {
 	return s.says(`for d in /proc/[0-9]*; do mapfile -d '' -t c < $d/cmdline && [[ $c == sleep || $c == /bin/sleep ]] && echo ${c[1]}; done 2>/dev/null |
-		sed -n 's/^` + nights + `//p' | sort | xargs`)
+		sed -n 's/^` + s.box.n + `//p' | sort | xargs`)
 }
 
 func TestAWarmJobInASandbox(t *testing.T) {
@@ -201,7 +212,7 @@ const hidden = `
 func TestNothingHidesFromStop(t *testing.T) {
 	eachSandbox(t, func(t *testing.T, s *sandbox) {
 		stranger := (&box{t: t}).stranger()
-		before := s.says(`exec setsid sleep ` + nights + `1009 >/dev/null 2>&1 & echo there`) // older than the run: not the run's
+		before := s.says(`exec setsid sleep ` + s.box.n + `1009 >/dev/null 2>&1 & echo there`) // older than the run: not the run's
 		l := s.started(s.launch(children + hidden + `echo up; ` + wait))
 		if c, err := run.Follow(t.Context(), s, l.RunID, 0, 20*time.Second); err != nil || string(c.Data) != "up\n" {
 			t.Fatalf("%s; Follow = %+v, %v", before, c, err)

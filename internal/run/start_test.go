@@ -22,6 +22,7 @@ import (
 )
 
 func TestAWarmJobTakesThreeRequests(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`cat; echo; echo done; echo oops >&2; exit 3`))
 	out, last := b.followed(l.RunID)
@@ -34,6 +35,7 @@ func TestAWarmJobTakesThreeRequests(t *testing.T) {
 }
 
 func TestFiftyLaunchesStartOnce(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	prompt := make([]byte, 400<<10)
 	rand.Read(prompt)
@@ -69,6 +71,7 @@ func TestFiftyLaunchesStartOnce(t *testing.T) {
 }
 
 func TestALateLaunchStartsNothing(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.launch(`:`)
 	b.beforeExec = func() { b.age(l.RunID, l.StartWithin+time.Second) }
@@ -102,6 +105,7 @@ func (b *box) age(runID string, by time.Duration) {
 }
 
 func TestAClockSetBackStartsNothing(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.launch(`:`)
 	b.beforeExec = func() { b.age(l.RunID, -time.Minute) }
@@ -119,6 +123,7 @@ func TestASlowUploadIsNotLaunched(t *testing.T) {
 }
 
 func TestWhatIsMissingIsSaid(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(*box, run.Launch) func(){
 		"a cut prompt": func(b *box, l run.Launch) func() {
 			return func() {
@@ -136,6 +141,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := newBox(t)
 			l := b.launch(`:`)
 			b.beforeExec = harm(b, l)
@@ -173,6 +179,7 @@ func TestBadLaunchesAreRefusedBeforeAnyRequest(t *testing.T) {
 }
 
 func TestTheCommandGetsACleanEnvironment(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.env = []string{
 		"USER_ID=ann", "LEAK=1", "A-B=1", "BASH_FUNC_ls%%=() { echo hi; }", "OLDPWD=/", "LC_ALL=C", "TMPDIR=" + b.home,
@@ -194,6 +201,7 @@ func TestTheCommandGetsACleanEnvironment(t *testing.T) {
 }
 
 func TestTheKeyIsInNoFileAndNoCommandLine(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`mkfifo $HOME/notes/wait; echo up > $HOME/notes/up; read x < $HOME/notes/wait`))
 	b.noted("up")
@@ -233,6 +241,7 @@ func ignored(t *testing.T) string {
 }
 
 func TestTheCommandRunsApart(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`
 		sed -nE 's/^Sig(Ign|Blk):.*(.{8})$/\1 \2/p' /proc/self/status; pwd
@@ -251,6 +260,7 @@ func TestTheCommandRunsApart(t *testing.T) {
 }
 
 func TestACommandThatIsMissingEndsWith127(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(``, func(l *run.Launch) {
 		l.Args, l.Env = []string{"no-such-command"}, map[string]string{"PATH": "/usr/bin:/bin"}
@@ -281,6 +291,7 @@ func (f *flaky) Exec(ctx context.Context, session, command string) (daytona.Exec
 }
 
 func TestALostSessionIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	for _, gone := range []error{
 		&daytona.Error{Status: 500, Message: "failed to execute command: not found: session not found"},
 		&daytona.Error{Status: 404, Message: "not found: session not found"},
@@ -288,6 +299,7 @@ func TestALostSessionIsMadeAgain(t *testing.T) {
 		&daytona.Error{Status: 500, Message: "failed to execute command: bad request: failed to write command: write |1: broken pipe"},
 	} {
 		t.Run(gone.Error(), func(t *testing.T) {
+			t.Parallel()
 			b := newBox(t)
 			l := b.launch(`:`)
 			got, err := run.Start(t.Context(), &flaky{box: b, refuse: gone}, l)
@@ -299,6 +311,7 @@ func TestALostSessionIsMadeAgain(t *testing.T) {
 }
 
 func TestALostReplyIsFoundOut(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.launch(`echo '{"type":"result"}'`)
 	lost := errors.New("connection reset")
@@ -318,6 +331,7 @@ func TestALostReplyIsFoundOut(t *testing.T) {
 }
 
 func TestALaunchThatLostItsLockIsNotRepeated(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`rmdir $HOME/.sandpiper/runs/*/lock`)) // a prompt that tidies up
 	b.followed(l.RunID)

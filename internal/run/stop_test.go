@@ -41,6 +41,7 @@ func (b *box) stranger(env ...string) (pid int) {
 var childNotes = []string{"plain", "setsid", "nohup", "deaf", "forked"}
 
 func TestStopEndsWhateverTheRunStarted(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(children + wait))
 	pids := []int{b.pid("pid")}
@@ -71,6 +72,7 @@ func TestStopEndsWhateverTheRunStarted(t *testing.T) {
 }
 
 func TestWhatARunLeavesBehindIsEndedWithIt(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(children + `exec >&- 2>&-; exit 0`))
 	stranger := b.stranger()
@@ -82,6 +84,7 @@ func TestWhatARunLeavesBehindIsEndedWithIt(t *testing.T) {
 }
 
 func TestACommandThatIgnoresSIGTERMIsKilledAfterTheGrace(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`trap '' TERM; echo $$ > $HOME/notes/pid; while :; do sleep 1; done`))
 	b.noted("pid")
@@ -98,6 +101,7 @@ func TestACommandThatIgnoresSIGTERMIsKilledAfterTheGrace(t *testing.T) {
 }
 
 func TestACommandMayTidyUpInItsGrace(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(`trap 'echo bye; exit 7' TERM; echo $$ > $HOME/notes/pid; while :; do read -t 0.05 <> <(:); done`))
 	b.noted("pid")
@@ -110,6 +114,7 @@ func TestACommandMayTidyUpInItsGrace(t *testing.T) {
 }
 
 func TestAStoppedRunCannotBeLaunchedAfterwards(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.launch(`:`)
 	b.beforeExec = func() { // the launch is on its way
@@ -126,11 +131,13 @@ func TestAStoppedRunCannotBeLaunchedAfterwards(t *testing.T) {
 }
 
 func TestStopInTheMiddleOfALaunch(t *testing.T) {
+	t.Parallel()
 	for name, before := range map[string]string{
 		"after the lock": `now=*`, "before the keeper": `others_closed`, "before the keeper's pid": `"printf "*keeper*`,
 		"before the command": `"exec env"*`, "before the command's pid": `"printf "*command*`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := newBox(t)
 			l := b.launch(wait)
 			b.launchedUntil(l, before)
@@ -161,6 +168,7 @@ func TestWhatCannotBeEndedIsSaid(t *testing.T) {
 }
 
 func TestTheGuardEndsARunThatNobodyFollows(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.stopBefore(`nothing`)
 	hook := "set -T\ntrap 'case $BASH_COMMAND in \"nap 2\") SECONDS=1000000;; esac' DEBUG\n" // its time is over
@@ -176,6 +184,7 @@ func TestTheGuardEndsARunThatNobodyFollows(t *testing.T) {
 }
 
 func TestOnlyAKillEndsTheKeeper(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	l := b.started(b.launch(gate + `gate end; exit 6`))
 	keeper := b.keeper(l.RunID)
