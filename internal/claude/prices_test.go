@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"sync"
 	"testing"
 
 	"sandpiper/internal/job"
@@ -106,11 +107,20 @@ func reported(u job.ModelUsage) scripted.Usage {
 func near(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
 
 func TestPricesAreWhatTheRealCLISays(t *testing.T) {
+	t.Parallel()
 	found := priceTable{Version: snapshot.ClaudeVersion, Models: map[string]modelPrice{}}
-	for _, alias := range []string{"sonnet", "opus", "haiku"} {
-		id, p := measure(t, alias)
-		found.Models[id] = p
-	}
+	var mu sync.Mutex
+	t.Run("measured", func(t *testing.T) { // ends when all of them have
+		for _, alias := range []string{"sonnet", "opus", "haiku"} {
+			t.Run(alias, func(t *testing.T) {
+				t.Parallel()
+				id, p := measure(t, alias)
+				mu.Lock()
+				defer mu.Unlock()
+				found.Models[id] = p
+			})
+		}
+	})
 	if *update {
 		data, err := json.MarshalIndent(found, "", "  ")
 		if err != nil {
