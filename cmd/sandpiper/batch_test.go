@@ -60,6 +60,7 @@ nonsense
 `
 
 func TestBatchesFromATerminal(t *testing.T) {
+	t.Parallel()
 	r := startUp(t, "SANDPIPER_EXECUTOR=noop")
 	t.Run("from lines to lines", func(t *testing.T) {
 		answers := filepath.Join(t.TempDir(), "answers.jsonl")
@@ -182,6 +183,7 @@ func linesWithFaults(t *testing.T, r running) {
 
 // TestCtrlCLeavesABatchRunning: the API is one whose batch never ends.
 func TestCtrlCLeavesABatchRunning(t *testing.T) {
+	t.Parallel()
 	asked := make(chan string, 1000)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		_, _ = io.Copy(io.Discard, q.Body)
@@ -208,6 +210,7 @@ func TestCtrlCLeavesABatchRunning(t *testing.T) {
 }
 
 func TestResultsThatBreakOffLeaveTheFileAsItWas(t *testing.T) {
+	t.Parallel()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if !strings.HasSuffix(q.URL.Path, "/results") {
 			_, _ = io.WriteString(w, `{"batchId":"batch_1","state":"ended"}`)

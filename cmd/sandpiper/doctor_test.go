@@ -75,6 +75,7 @@ func diagnosed(t *testing.T, vars ...string) (code int, v verdict, all string) {
 }
 
 func TestDoctorFindsAHealthyPlaceHealthy(t *testing.T) {
+	t.Parallel()
 	code, out, said := outcome(t, examined(t, nil, "doctor"))
 	if code != 0 || strings.Contains(out, "✗") || strings.Contains(out, "\x1b") {
 		t.Errorf("exit code %d:\n%s%s", code, out, said)
@@ -94,6 +95,7 @@ func TestDoctorFindsAHealthyPlaceHealthy(t *testing.T) {
 }
 
 func TestDoctorSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	model := scripted.New(t)
 	model.Handle(func(scripted.Request) scripted.Answer { return scripted.Unauthorized() })
 	hosted := func(answers map[string]string) []string {
@@ -140,6 +142,7 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			code, v, all := diagnosed(t, tc.vars...)
 			got := v.of(tc.check)
 			if code != 1 || v.OK || !strings.HasPrefix(got, "failed: ") || !strings.HasPrefix(v.of("cleaned up"), "ok") {
@@ -158,6 +161,7 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 }
 
 func TestAnInterruptedDoctorLeavesNothing(t *testing.T) {
+	t.Parallel()
 	model := scripted.New(t)
 	came := make(chan struct{}, 100)
 	model.Handle(func(scripted.Request) scripted.Answer {
@@ -187,8 +191,10 @@ func TestAnInterruptedDoctorLeavesNothing(t *testing.T) {
 }
 
 func TestTheGuidesLayers(t *testing.T) {
+	t.Parallel()
 	for layer, answers := range map[string]int{"snapshot": 1, "claude": 3, "session": 2, "api": 1, "e2e": 1} {
 		t.Run(layer, func(t *testing.T) {
+			t.Parallel()
 			code, out, said := outcome(t, examined(t, nil, "check", layer))
 			if code != 0 || strings.Count(out, "✓ correct answer") != answers {
 				t.Errorf("exit code %d:\n%s%s", code, out, said)
@@ -203,6 +209,7 @@ func TestTheGuidesLayers(t *testing.T) {
 }
 
 func TestALayerThatFailsSaysSo(t *testing.T) {
+	t.Parallel()
 	model := scripted.New(t)
 	model.Handle(func(scripted.Request) scripted.Answer { return scripted.Text("five") })
 	vars := []string{"ANTHROPIC_BASE_URL=" + model.URL(), "ANTHROPIC_API_KEY=" + checkupKey}

@@ -9,6 +9,7 @@ import (
 )
 
 func TestHealthIsTheExitCode(t *testing.T) {
+	t.Parallel()
 	var status atomic.Int64
 	status.Store(http.StatusOK)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -24,6 +24,7 @@ func newKey(t *testing.T, args ...string) (k made) {
 }
 
 func TestANewKeyIsShownOnceWithItsEntry(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		args []string
 		want auth.Key
@@ -63,6 +64,7 @@ func TestANewKeyIsShownOnceWithItsEntry(t *testing.T) {
 }
 
 func TestFromATerminalWithAKey(t *testing.T) {
+	t.Parallel()
 	ann, bob := newKey(t, "--user", "ann"), newKey(t, "--user", "bob")
 	r := startUp(t, "SANDPIPER_API_KEYS="+ann.Entry+", "+bob.Entry)
 	r.model.Handle(func(scripted.Request) scripted.Answer { return scripted.Text("four") })

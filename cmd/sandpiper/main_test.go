@@ -61,6 +61,7 @@ func outcome(t *testing.T, cmd *exec.Cmd) (code int, stdout, stderr string) {
 }
 
 func TestTheFirstJobIsShownAndAnswered(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	code, out, said := outcome(t, command(t, data, []string{"SANDPIPER_TRY=What is 6 * 7?"}, "up", "--once"))
 	if code != 0 {
@@ -88,6 +89,7 @@ func TestTheFirstJobIsShownAndAnswered(t *testing.T) {
 }
 
 func TestAFailedFirstJobGivesItsExitCode(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	code, out, _ := outcome(t, command(t, data, []string{"SANDPIPER_TRY= "}, "up", "--once"))
 	if code == 0 {
@@ -96,6 +98,7 @@ func TestAFailedFirstJobGivesItsExitCode(t *testing.T) {
 }
 
 func TestAWrongConfigurationStopsTheStart(t *testing.T) {
+	t.Parallel()
 	code, _, said := outcome(t, command(t, t.TempDir(), []string{"SANDPIPER_ADDR=0.0.0.0:80", "LOG_LEVEL=loud"}, "up"))
 	if code != 1 || !strings.Contains(said, "SANDPIPER_ADDR ") || !strings.Contains(said, "LOG_LEVEL ") {
 		t.Errorf("exit code %d: %s", code, said)
@@ -103,6 +106,7 @@ func TestAWrongConfigurationStopsTheStart(t *testing.T) {
 }
 
 func TestAPortInUseIsSaidInOneLine(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +120,7 @@ func TestAPortInUseIsSaidInOneLine(t *testing.T) {
 
 // TestStopEndsEverything: an up with a first job behind it is stopped from another terminal.
 func TestStopEndsEverything(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	up := command(t, data, nil, "up", "--try")
 	out, err := up.StdoutPipe()
@@ -147,6 +152,7 @@ func TestStopEndsEverything(t *testing.T) {
 }
 
 func TestSmallCommands(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		args []string
 		code int
@@ -158,6 +164,7 @@ func TestSmallCommands(t *testing.T) {
 		"an argument too many":       {[]string{"up", "now"}, 1, `"now"`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			code, out, said := outcome(t, command(t, t.TempDir(), nil, tc.args...))
 			if code != tc.code || !strings.Contains(out+said, tc.want) {
 				t.Errorf("exit code %d: %s%s", code, out, said)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestTheSchemaIsBroughtUpToDate(t *testing.T) {
+	t.Parallel()
 	vars := []string{"DATABASE_URL=" + pgtest.URL(t)}
 	run := func(args ...string) (int, string, string) { return outcome(t, command(t, t.TempDir(), vars, args...)) }
 
@@ -35,6 +36,7 @@ func TestTheSchemaIsBroughtUpToDate(t *testing.T) {
 }
 
 func TestMigrateSaysWhatItNeeds(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		vars []string
 		args []string
@@ -46,6 +48,7 @@ func TestMigrateSaysWhatItNeeds(t *testing.T) {
 		"too many words":       {nil, []string{"migrate", "up", "please"}, "unknown command"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			code, out, said := outcome(t, command(t, t.TempDir(), tc.vars, tc.args...))
 			if code != 1 || !strings.Contains(said, tc.want) || strings.Contains(said+out, "hush") {
 				t.Errorf("exit code %d\n%s\n%s", code, out, said)

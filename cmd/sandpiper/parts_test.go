@@ -111,6 +111,7 @@ func must[T any](v T, err error) func(*testing.T) T {
 
 // TestTheLocalDaytonaAlone: two workers share one, it is killed and comes back, and what ran in its sandboxes goes on.
 func TestTheLocalDaytonaAlone(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "it's data") // a shell reads this path
 	t.Cleanup(func() {
 		if code, text, said := outcome(t, command(t, data, nil, "stop")); code != 0 {
@@ -192,6 +193,7 @@ func ended(t *testing.T, tools *daytona.Toolbox, session, id string) string {
 }
 
 func TestAKeyOfYourOwn(t *testing.T) {
+	t.Parallel()
 	const key = "dtn_mine_0123456789"
 	data := filepath.Join(t.TempDir(), "data")
 	p := startPart(t, data, []string{"DAYTONA_API_KEY=" + key, "DAYTONA_API_URL=http://127.0.0.1:1/api", "SANDPIPER_DAYTONA_ADDR=127.0.0.1:0"}, "daytona")
@@ -213,6 +215,7 @@ func TestAKeyOfYourOwn(t *testing.T) {
 }
 
 func TestTheOfflineModelAlone(t *testing.T) {
+	t.Parallel()
 	p := startPart(t, t.TempDir(), []string{"SANDPIPER_MODEL_ADDR=127.0.0.1:0"}, "model")
 	const ask = `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"What is 6 * 7?"}]}`
 	resp, err := http.Post(p.exported(t, "ANTHROPIC_BASE_URL")+"/v1/messages", "application/json", strings.NewReader(ask))
@@ -230,6 +233,7 @@ func TestTheOfflineModelAlone(t *testing.T) {
 }
 
 func TestWhatThePartsSay(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		args []string
 		vars []string
@@ -243,6 +247,7 @@ func TestWhatThePartsSay(t *testing.T) {
 		"no command for sandboxes":                {[]string{"daytona"}, []string{"SANDPIPER_CLAUDE=/no/such"}, 1, "SANDPIPER_CLAUDE must be"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			code, out, said := outcome(t, command(t, t.TempDir(), tc.vars, tc.args...))
 			if all := fmt.Sprint(out, said); code != tc.code || !strings.Contains(all, tc.want) {
 				t.Errorf("exit code %d: %s", code, all)

@@ -16,6 +16,7 @@ import (
 
 // TestACheckupLeavesNothingOnAPlatform: the platform outlives the checkup and is reached by URL and key, as a hosted one.
 func TestACheckupLeavesNothingOnAPlatform(t *testing.T) {
+	t.Parallel()
 	const key = "dtn_hosted_0123456789"
 	ctx := context.WithoutCancel(t.Context())
 	server, err := localdaytona.New(localdaytona.Options{Dir: t.TempDir(), Key: key, Claude: os.Getenv("SANDPIPER_CLAUDE"), Snapshot: snapshot.Name()})

@@ -33,6 +33,7 @@ func listed(t *testing.T, out string) (list []snapshots.Listed) {
 
 // TestSnapshotsFromATerminal: what an operator does, on the local Daytona of a data directory that nobody serves.
 func TestSnapshotsFromATerminal(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	do := func(want int, args ...string) (out, said string) {
 		t.Helper()
@@ -105,6 +106,7 @@ func TestSnapshotsFromATerminal(t *testing.T) {
 }
 
 func TestASnapshotThatCannotBeBuilt(t *testing.T) {
+	t.Parallel()
 	file := func(text string) string {
 		path := filepath.Join(t.TempDir(), "Dockerfile")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -135,6 +137,7 @@ func TestASnapshotThatCannotBeBuilt(t *testing.T) {
 
 // TestAnInterruptedBuildSaysWhatIsLeft: the platform goes on with it.
 func TestAnInterruptedBuildSaysWhatIsLeft(t *testing.T) {
+	t.Parallel()
 	var name atomic.Value
 	name.Store("")
 	platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -162,6 +165,7 @@ func TestAnInterruptedBuildSaysWhatIsLeft(t *testing.T) {
 
 // TestSnapshotsOfADaytonaThatIsServed: the commands find it without being told where.
 func TestSnapshotsOfADaytonaThatIsServed(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	p := startPart(t, data, []string{"SANDPIPER_DAYTONA_ADDR=127.0.0.1:0"}, "daytona")
 	code, out, said := outcome(t, command(t, data, nil, "snapshot", "build", "--prefix", "mine"))
@@ -179,6 +183,7 @@ func TestSnapshotsOfADaytonaThatIsServed(t *testing.T) {
 
 // TestSnapshotsOfAFleet: the deployment is in Postgres, the platform is elsewhere, and what is in use there stays.
 func TestSnapshotsOfAFleet(t *testing.T) {
+	t.Parallel()
 	p := startPart(t, filepath.Join(t.TempDir(), "daytona"), []string{"SANDPIPER_DAYTONA_ADDR=127.0.0.1:0"}, "daytona")
 	vars := []string{
 		"DATABASE_URL=" + pgtest.URL(t), "DAYTONA_API_URL=" + p.exported(t, "DAYTONA_API_URL"), "DAYTONA_API_KEY=" + p.exported(t, "DAYTONA_API_KEY"),

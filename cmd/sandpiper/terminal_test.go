@@ -94,6 +94,7 @@ const noAnswer = "Think for ever."
 const useTool = "Look first."
 
 func TestFromATerminal(t *testing.T) {
+	t.Parallel()
 	r := startUp(t)
 	r.model.Handle(func(q scripted.Request) scripted.Answer {
 		if q.Prompt() == noAnswer {
@@ -295,6 +296,7 @@ func interruptedAt(t *testing.T, cmd *exec.Cmd, text string) (code int, stdout, 
 }
 
 func TestWhatRunRefusesByItself(t *testing.T) {
+	t.Parallel()
 	latin1, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
