@@ -26,7 +26,7 @@ func TestABatchHoldsUpNobody(t *testing.T) {
 	wake := make(chan struct{})
 	wakeAll := sync.OnceFunc(func() { close(wake) })
 	t.Cleanup(wakeAll)
-	f := newFleetOn(t, pgtest.Shared(t).Copy(t, "prepared", migrate), redis, model, append(usual(t, model), "LOG_LEVEL=warn"))
+	f := newFleetOn(t, pgtest.New(t).Copy(t, "prepared", migrate), redis, model, append(usual(t, model), "LOG_LEVEL=warn"))
 	f.vars = append(f.vars, "SANDPIPER_CONCURRENCY=32", "DAYTONA_API_URL="+openInn(t, wake).URL+"/api")
 	f.addAPI(t)
 	for range 3 {

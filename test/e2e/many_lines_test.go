@@ -13,6 +13,8 @@ import (
 
 	"sandpiper/client"
 	"sandpiper/internal/offline/scripted"
+	"sandpiper/internal/pgtest"
+	"sandpiper/internal/redistest"
 )
 
 var (
@@ -30,7 +32,8 @@ const (
 // one. All the time another person asks something now and then. -lines 100000 makes it a measurement, and -goals a demand.
 func TestManyLines(t *testing.T) {
 	model := scripted.New(t)
-	f := newFleet(t, model, append(usual(t, model), "SANDPIPER_EXECUTOR=noop", "LOG_LEVEL=warn"))
+	server := pgtest.New(t) // as it comes: it waits for the disk, and tidies up by itself
+	f := newFleetOn(t, server.Copy(t, "prepared", migrate), redistest.Start(t), model, append(usual(t, model), "SANDPIPER_EXECUTOR=noop", "LOG_LEVEL=warn"))
 	api := f.addAPI(t)
 	f.addWorker(t)
 	f.ready(t)
