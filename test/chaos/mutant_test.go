@@ -69,7 +69,7 @@ var mutations = []mutation{
 		"	if " + on("no adoption") + " {\n		found.Kind = run.Unknown\n	}\n	switch found.Kind {\n",
 	}}},
 	{"no lock", "paid once", []change{{
-		"internal/run/start.go", "Content: []byte(runScript)", `Content: []byte(mutant.Text("no lock", runScript, ` + quoted(lockless) + `))`,
+		"internal/run/start.go", "Content: []byte(runScript())", `Content: []byte(mutant.Text("no lock", runScript(), ` + quoted(lockless) + `))`,
 	}}},
 	{"no idempotency", "paid once", []change{{
 		"internal/httpapi/submission.go", "	if len(names) == 0 {\n		return store.Key{}, nil", "	if len(names) == 0 || " + on("no idempotency") + " {\n		return store.Key{}, nil",
