@@ -37,7 +37,9 @@ func (s *Store) turnPending(ctx context.Context, silence time.Duration) (worked 
 
 // turnLines turns the oldest lines of a batch.
 func (s *Store) turnLines(ctx context.Context, id string) error {
-	return s.writeBulk(ctx, func(ctx context.Context, t *tx) error {
+	var made int
+	err := s.writeBulk(ctx, func(ctx context.Context, t *tx) error {
+		made = 0
 		b := job.Batch{ID: id}
 		var complete bool
 		err := t.row(ctx, `SELECT tenant, user_id, complete, cancel_requested FROM batches
@@ -54,7 +56,7 @@ func (s *Store) turnLines(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		if lines.count() > 0 {
+		if made = lines.count(); made > 0 {
 			if err := t.makeJobs(ctx, b, lines); err != nil {
 				return err
 			}
@@ -65,6 +67,10 @@ func (s *Store) turnLines(ctx context.Context, id string) error {
 		return t.must(ctx, `UPDATE batches SET turned_at = {now}, pending = EXISTS (SELECT 1 FROM batch_lines WHERE batch_id = $1)
 			WHERE id = $1`, id)
 	})
+	if err == nil && s.statistics.wanted(made, time.Now()) {
+		err = s.takeStatistics(ctx)
+	}
+	return err
 }
 
 // deleteLines deletes some lines of an upload that was given up, and with the last ones the batch.

@@ -87,8 +87,10 @@ func chunkOf(ctx context.Context, from querier, id, lock string) (b chunk, err e
 		return chunk{}, nil
 	}
 	if err == nil {
-		err = from.row(ctx, `SELECT COALESCE(MAX(c.number), 0), COUNT(*) FROM (SELECT number FROM jobs WHERE batch_id <> '' AND batch_id = $1
-			AND number > $2 ORDER BY number LIMIT $3) c`, id, b.after, batchChunk).Scan(&b.to, &b.jobs)
+		// From its first job on: whoever goes by numbers alone need not begin with the first of all jobs.
+		err = from.row(ctx, `SELECT COALESCE(MIN(c.number) - 1, $2), COALESCE(MAX(c.number), 0), COUNT(*) FROM (SELECT number FROM jobs
+			WHERE batch_id <> '' AND batch_id = $1 AND number > $2 ORDER BY number LIMIT $3) c`, id, b.after, batchChunk).
+			Scan(&b.after, &b.to, &b.jobs)
 	}
 	return b, err
 }

@@ -88,3 +88,24 @@ var manyRows = []string{
 	FROM generate_series(1::bigint, {jobs}) n, generate_series(1, {events}) e`,
 	`VACUUM ANALYZE`,
 }
+
+// grow fills a database with the queued jobs of one batch, of which the planner has seen the first few.
+func grow(t testing.TB, url string, jobs int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	const rows = `INSERT INTO jobs (id, tenant, user_id, state, priority, last_seq, last_position, spec, conversation_id, batch_id, run_after, created_at)
+		SELECT 'job_' || n, '', 'ann', 'queued', 2, 1, n, '{"model":"sonnet","outputFormat":"text","timeout":3600000000000,"priority":"bulk"}',
+		'talk-' || n, 'batch', 1700000000000 + n, 1700000000000 + n FROM generate_series(%d, %d) n`
+	for _, query := range []string{
+		fmt.Sprintf(rows, 1, jobs/40), `UPDATE jobs SET state = 'succeeded', ended_at = run_after WHERE number % 2 = 0`, `VACUUM ANALYZE`,
+		fmt.Sprintf(rows, jobs/40+1, jobs),
+	} {
+		if _, err := conn.Exec(t.Context(), query); err != nil {
+			t.Fatalf("%s\n%v", query, err)
+		}
+	}
+}

@@ -39,7 +39,8 @@ type Store struct {
 	lock   *fileLock // of a SQLite file
 	news   atomic.Pointer[News]
 
-	reserving sync.Mutex // held while a claim reserves a sandbox
+	reserving  sync.Mutex // held while a claim reserves a sandbox
+	statistics statistics
 }
 
 // ErrLocked says that another process has the database open.

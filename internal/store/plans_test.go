@@ -61,6 +61,17 @@ func TestNoStatementGoesThroughATable(t *testing.T) {
 			}
 		})
 	}
+	t.Run("grown", func(t *testing.T) {
+		grown := server.Database(t)
+		_, _, err := store.Migrate(t.Context(), grown, quiet)
+		must(t, err)
+		grow(t, grown, *manyJobs)
+		s := storetest.Open(t, grown+"&auto_explain.log_min_duration=0")
+		for range 6 {
+			writes(t, s)
+			due(t, s)
+		}
+	})
 	t.Logf("%s on the disk", size(t, url))
 	raw, err := server.Log()
 	if err != nil {
@@ -352,9 +363,8 @@ func reads(t *testing.T, url string) func(t *testing.T, s *store.Store) {
 			_, err = s.Events(t.Context(), auth.LocalOperator(), id, 2, 0)
 			must(t, err)
 		}
-		_, err := storetest.Due(t.Context(), s, 100)
-		must(t, err)
-		_, err = s.Lapsed(t.Context(), 100)
+		due(t, s)
+		_, err := s.Lapsed(t.Context(), 100)
 		must(t, err)
 		_, err = s.Head(t.Context())
 		must(t, err)
@@ -367,6 +377,12 @@ func reads(t *testing.T, url string) func(t *testing.T, s *store.Store) {
 		_, err = s.Installation(t.Context())
 		must(t, err)
 	}
+}
+
+// due asks whose turn it is.
+func due(t *testing.T, s *store.Store) {
+	_, err := storetest.Due(t.Context(), s, 100)
+	must(t, err)
 }
 
 // manyCallers are who asks in a database that many has filled.

@@ -51,6 +51,11 @@ func postgresConfig(url string, conns int32, more map[string]string) (*pgxpool.C
 		"idle_in_transaction_session_timeout": millis(pgIdle),
 		"default_transaction_isolation":       "read committed",
 		"random_page_cost":                    "1.1", // the tables lie on what has no heads to move, or in memory
+		// Every statement finds its few rows by an index. While a large batch comes in, what the planner knows of the tables
+		// is a minute old, and so it would go through them, or collect them in a hash.
+		"enable_seqscan":  "off",
+		"enable_hashjoin": "off",
+		"jit":             "off",
 	} {
 		if _, said := params[name]; !said {
 			params[name] = value

@@ -62,10 +62,10 @@ func (t *tx) step(ctx context.Context, h head, events ...job.Event) (st step, er
 
 // advance moves the job's row on to the end of the step, and sets what else is to change: set begins with a comma, and
 // its arguments are numbered from $8. The row is as h was read in this transaction. errLate: it has an event with a
-// later position than the step's.
+// later position than the step's. The row is found by its id alone: an index of states has all queued jobs.
 func (t *tx) advance(ctx context.Context, h head, st step, set string, args ...any) error {
 	n, err := t.exec(ctx, `UPDATE jobs SET last_seq = $5, last_position = $6`+set+`
-		WHERE id = $1 AND state = $2 AND attempt = $3 AND last_seq = $4 AND last_position <= $7`,
+		WHERE id = $1 AND {beside}state {is} $2 AND attempt = $3 AND last_seq = $4 AND last_position <= $7`,
 		append([]any{h.id, string(h.state), h.attempt, st.after, st.lastSeq(), st.lastPosition(), st.first}, args...)...)
 	switch {
 	case err != nil:
