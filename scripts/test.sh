@@ -25,6 +25,10 @@ done
 SANDPIPER_TEST_SERVERS=$(go run -tags containers ./scripts/servers)
 export SANDPIPER_TEST_SERVERS
 
+# Where a test has many sandboxes and another subject, their daemons do without the race detector. See test/daemon.
+go build -o bin/ ./test/daemon
+export TEST_DAEMON=$PWD/bin/daemon
+
 # TAGS= builds in what only some tests need. What starts containers is one of these: see internal/containertest/none.go.
 tags=${TAGS-}
 [ "$SANDPIPER_TEST_SERVERS" != containers ] || tags=${tags:+$tags,}containers

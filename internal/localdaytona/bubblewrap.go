@@ -19,14 +19,10 @@ var etcFiles = []string{
 	"/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/magic", "/etc/terminfo", "/etc/bash.bashrc", "/etc/shells",
 }
 
-// inBubblewrap is the command that starts this program as the daemon of a sandbox, and bubblewrap's options as a file
+// inBubblewrap is the command that starts the program as the daemon of a sandbox, and bubblewrap's options as a file
 // for argumentsFD: some hundred of them, which nobody wants to read in a list of processes.
 func (i isolation) inBubblewrap(box, id, claude, mode string, more ...string) (*exec.Cmd, *os.File, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, nil, fmt.Errorf("find this program: %w", err)
-	}
-	options := append(more, i.options(box, id, self, claude, mode)...)
+	options := append(more, i.options(box, id, claude, mode)...)
 	arguments, err := memoryFile([]byte(strings.Join(options, "\x00") + "\x00"))
 	if err != nil {
 		return nil, nil, err
@@ -37,7 +33,7 @@ func (i isolation) inBubblewrap(box, id, claude, mode string, more ...string) (*
 }
 
 // options are bubblewrap's for one sandbox. No secret is among them.
-func (i isolation) options(box, id, self, claude, mode string) []string {
+func (i isolation) options(box, id, claude, mode string) []string {
 	a := []string{"--as-pid-1", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", hostname(id), "--clearenv", "--seccomp", fmt.Sprint(filterFD)}
 	a = append(a, i.privileges()...)
 	a = append(a, "--ro-bind", "/usr", "/usr")
@@ -52,7 +48,7 @@ func (i isolation) options(box, id, self, claude, mode string) []string {
 		"--perms", "0755", "--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--symlink", "/run", "/var/run",
 		"--perms", "0755", "--dir", "/var/lib", "--perms", "0755", "--dir", "/var/lib/daytona",
 		"--bind", filepath.Join(box, "sessions"), sessionsInside,
-		"--perms", "0755", "--dir", "/opt", "--perms", "0755", "--dir", filepath.Dir(daemonInside), "--ro-bind", self, daemonInside,
+		"--perms", "0755", "--dir", "/opt", "--perms", "0755", "--dir", filepath.Dir(daemonInside), "--ro-bind", i.program, daemonInside,
 	)
 	a = append(a, "--tmpfs", filepath.Dir(claudeInside))
 	if claude != "" {

@@ -33,9 +33,10 @@ const (
 
 // isolation is one way to start a sandbox's daemon.
 type isolation struct {
-	name  string
-	bwrap string // path of bubblewrap; "" means none
-	etc   string // folder with the passwd and group that a sandbox sees
+	name    string
+	program string // path of what a sandbox's daemon runs
+	bwrap   string // path of bubblewrap; "" means none
+	etc     string // folder with the passwd and group that a sandbox sees
 }
 
 func (i isolation) contained() bool { return i.bwrap != "" }
@@ -50,16 +51,16 @@ func (i isolation) user() *daemon.User {
 
 // candidate is the one way worth trying. As root no user namespace is made: a container's root often may not mount
 // /proc in one, and what runs there would still be root to the machine's files. An ordinary user has no other way.
-func candidate(bwrap, etc string) isolation {
+func candidate(program, bwrap, etc string) isolation {
 	if os.Geteuid() == 0 {
-		return isolation{bubblewrap, bwrap, etc}
+		return isolation{bubblewrap, program, bwrap, etc}
 	}
-	return isolation{withUserns, bwrap, etc}
+	return isolation{withUserns, program, bwrap, etc}
 }
 
-// chooseIsolation tries what works on this machine. The answer "none" comes with the reason.
-func chooseIsolation(dir, claude string) (isolation, string) {
-	none := isolation{name: withoutIsolate}
+// chooseIsolation tries what works on this machine, with program as the daemon. The answer "none" comes with the reason.
+func chooseIsolation(program, dir, claude string) (isolation, string) {
+	none := isolation{name: withoutIsolate, program: program}
 	bwrap, err := exec.LookPath("bwrap")
 	if err != nil {
 		return none, "bubblewrap (bwrap) is not installed"
@@ -68,7 +69,7 @@ func chooseIsolation(dir, claude string) (isolation, string) {
 	if err := writeEtc(etc); err != nil {
 		return none, err.Error()
 	}
-	i := candidate(bwrap, etc)
+	i := candidate(program, bwrap, etc)
 	if err := i.probe(dir, claude); err != nil {
 		return none, fmt.Sprintf("%s does not work here: %s", i.name, err)
 	}

@@ -240,11 +240,7 @@ func (i isolation) command(r record, claude string) (*exec.Cmd, *os.File, error)
 	if i.contained() {
 		return i.inBubblewrap(r.dir, r.ID, claude, modeDaemon, "--info-fd", fmt.Sprint(infoFD))
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, nil, fmt.Errorf("find this program: %w", err)
-	}
-	c := exec.Command(self, "sandbox", r.ID)
+	c := exec.Command(i.program, "sandbox", r.ID)
 	c.Env = append([]string{modeVariable + "=" + modeDaemon}, daemon.Tuning...)
 	return c, nil, linkClaude(r.dir, claude)
 }

@@ -21,6 +21,7 @@ type Options struct {
 	Dir    string // state: one folder a sandbox; made when absent
 	Key    string // the bearer key that every request needs
 	Claude string // path of a claude binary or script, which becomes `claude` in every sandbox; "" means none there
+	Daemon string // path of a program that does what IsDaemon says, for the sandboxes' daemons; "" means this program
 
 	Snapshot   string           // name of the one snapshot that is always there; "" means "sandpiper"
 	Dockerfile string           // of its image, for those who build it; "" means that there is none
@@ -108,11 +109,18 @@ func (s *Server) openFolders() (err error) {
 }
 
 func (s *Server) chooseIsolation() error {
-	s.isolation = isolation{name: withoutIsolate}
+	program := s.o.Daemon
+	if program == "" {
+		var err error
+		if program, err = os.Executable(); err != nil {
+			return fmt.Errorf("open the local Daytona: find this program: %w", err)
+		}
+	}
+	s.isolation = isolation{name: withoutIsolate, program: program}
 	want := cmp.Or(s.o.Isolation, "auto")
 	if want != withoutIsolate {
 		var why string
-		s.isolation, why = chooseIsolation(s.o.Dir, s.o.Claude)
+		s.isolation, why = chooseIsolation(program, s.o.Dir, s.o.Claude)
 		if want != "auto" && want != s.isolation.name {
 			return fmt.Errorf("open the local Daytona: isolation %q does not work here: %s", want, cmp.Or(why, s.isolation.name+" does"))
 		}

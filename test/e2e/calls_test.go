@@ -27,7 +27,9 @@ type platform struct {
 
 func newPlatform(t testing.TB, claude string) *platform {
 	t.Helper()
-	s, err := localdaytona.New(localdaytona.Options{Dir: t.TempDir(), Key: "dtn_test_0123456789", Claude: claude, Snapshot: snapshot.Name()})
+	o := localdaytona.Options{Dir: t.TempDir(), Key: "dtn_test_0123456789", Claude: claude, Snapshot: snapshot.Name()}
+	lightDaemons(&o)
+	s, err := localdaytona.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,8 +132,13 @@ func openLocal(t testing.TB, model *scripted.Server, vars []string, local func(*
 	}
 	log := &logBuffer{}
 	h, err := boot.Open(t.Context(), cfg, boot.Options{
-		Log:    telemetry.Logger(log, "json", "debug"),
-		Local:  local,
+		Log: telemetry.Logger(log, "json", "debug"),
+		Local: func(o *localdaytona.Options) {
+			lightDaemons(o)
+			if local != nil {
+				local(o)
+			}
+		},
 		Habits: func(o *worker.Options) { tune(o, habits) },
 	})
 	if err != nil {
@@ -162,6 +167,9 @@ func openLocal(t testing.TB, model *scripted.Server, vars []string, local func(*
 	})
 	return &house{api: client.New(h.URL(), client.Options{}), url: h.URL(), model: model, log: log, stop: stop, processes: 1}
 }
+
+// lightDaemons has sandboxes run a daemon without the race detector, where there is one (scripts/test.sh builds it).
+func lightDaemons(o *localdaytona.Options) { o.Daemon = os.Getenv("TEST_DAEMON") }
 
 func tail(s string, n int) string {
 	if len(s) > n {

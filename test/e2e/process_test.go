@@ -37,7 +37,7 @@ func runRole(ctx context.Context, role config.Role) error {
 	if err != nil {
 		return err
 	}
-	o := boot.Options{Log: telemetry.Logger(os.Stderr, "json", "debug"), Habits: habitsOfProcess}
+	o := boot.Options{Log: telemetry.Logger(os.Stderr, "json", "debug"), Habits: habitsOfProcess, Local: lightDaemons}
 	if role == config.RoleDaytona {
 		d, err := boot.OpenDaytona(ctx, cfg, o)
 		if err != nil {
@@ -107,6 +107,7 @@ func start(t testing.TB, role config.Role, log *logBuffer, vars []string) *membe
 	m := &member{cmd: exec.Command(self), log: log}
 	m.cmd.Env = append([]string{
 		processVar + "=" + string(role), "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "SANDPIPER_ADDR=127.0.0.1:0", promptly,
+		"TEST_DAEMON=" + os.Getenv("TEST_DAEMON"),
 	}, vars...)
 	m.cmd.Stderr = log
 	out, err := m.cmd.StdoutPipe()

@@ -66,7 +66,7 @@ func newHouse(t testing.TB) *fleet {
 	f := newFleet(t)
 	f.stand = newStand(t)
 	server, err := localdaytona.New(localdaytona.Options{
-		Dir: t.TempDir(), Key: platformKey, Claude: f.stand.command(t), Log: silent,
+		Dir: t.TempDir(), Key: platformKey, Claude: f.stand.command(t), Log: silent, Daemon: os.Getenv("TEST_DAEMON"),
 		Workspace: []localdaytona.WorkspaceEntry{{Path: "workspace", Dir: true}},
 	})
 	if err != nil {
