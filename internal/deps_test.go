@@ -51,6 +51,9 @@ var rooms = []room{
 	{"test/e2e", "the whole house, tried from outside; nothing but tests", nil},
 	{"test/chaos", "a fleet that is broken on purpose; nothing but tests, and a page about them", nil},
 	{"test/chaos/standin", "stands in for the command in a sandbox, and records its launches", nil},
+	{"test/daemon", "a sandbox's daemon and nothing else, for tests with many sandboxes", []arrow{
+		{"internal/localdaytona", "whose daemon it is"},
+	}},
 	{"test/compose", "docker-compose.yml, started for real; nothing but tests", nil},
 	{"test/sdk", "the official SDKs drive the local Daytona; nothing but tests", nil},
 	{"internal/cli", "what people see on a terminal", []arrow{
