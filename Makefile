@@ -43,7 +43,7 @@ test: ## every test, race detector on, none skipped; installs what it needs
 	@scripts/test.sh
 
 test-fleet: ## the end-to-end suite again, unchanged, each house on Postgres, Redis, 2 api, 3 worker and a local Daytona
-	@scripts/test.sh -timeout 40m ./test/e2e -estate fleet
+	@scripts/test.sh -timeout 40m ./test/e2e -estate fleet -limited 16
 
 test-containers: ## the tests that need Postgres or Redis, with both in containers; brings an engine and stand-ins, as test-compose does
 	@scripts/test-containers.sh
@@ -69,8 +69,8 @@ check: ## vet, gofumpt, staticcheck, and the tests that read the source
 bench: ## speed and memory, beside baselines of the same run; BENCH=… chooses, BENCHTIME=10x
 	@scripts/bench.sh
 
-long: ## the long forms of some tests (500 hostile prompts, 200 jobs at once, 30 s without Redis, 60 s without Postgres under 100 prompts), 500 running prompts handed over, a stream that stalls, a batch of 100,000 lines, and plans at 1,000,000 jobs
-	@TAGS=long scripts/test.sh -run 'Hostile|ManyJobs|RedisCostsDelay|RedisMayGo|LimitedAPI|ThatStalls|PostgresIsGone' ./test/e2e -args -prompts 500 -jobs 200 -redis-jobs 50 -limited 30 -silence 30s -outage 60s -held 100
+long: ## the long forms of some tests (500 hostile prompts, every way in which the model API fails, 200 jobs at once, 30 s without Redis, 60 s without Postgres under 100 prompts), 500 running prompts handed over, a stream that stalls, a batch of 100,000 lines, and plans at 1,000,000 jobs
+	@TAGS=long scripts/test.sh -run 'Hostile|Outcomes|ManyJobs|RedisCostsDelay|RedisMayGo|LimitedAPI|ThatStalls|PostgresIsGone' ./test/e2e -args -prompts 500 -whole -jobs 200 -redis-jobs 50 -limited 30 -silence 30s -outage 60s -held 100
 	@RACE= scripts/test.sh -v -timeout 40m -run TestRunningPromptsAreHandedOver ./test/e2e -args -running 500 -inn
 	@RACE= scripts/test.sh -v -timeout 2h -run TestManyLines ./test/e2e -args -lines 100000
 	@scripts/test.sh -run TestWhatWasToldIsThereThoughSessionsAreCut ./internal/store -args -cut-jobs 20

@@ -15,7 +15,7 @@ import (
 // TestEverythingIsGoneAtOnce: Postgres, Redis and the sandbox platform die under running prompts, together and for longer
 // than a lease. Half of the prompts are answered meanwhile, half afterwards. Each is asked once, and ends once.
 func TestEverythingIsGoneAtOnce(t *testing.T) {
-	const prompts = 6
+	const prompts = 4
 	server, redis, model := pgtest.New(t), redistest.Start(t), scripted.New(t)
 	asked, meanwhile, afterwards := make(chan struct{}, 100), make(chan struct{}), make(chan struct{})
 	model.Handle(func(r scripted.Request) scripted.Answer {

@@ -91,15 +91,14 @@ func TestContinuationsRunInTheirOrder(t *testing.T) {
 // TestAFailedTurnIsNotInTheConversation: a try that came to nothing, in the first turn or in a later one, is tried again
 // and leaves nothing behind that the model would read.
 func TestAFailedTurnIsNotInTheConversation(t *testing.T) {
-	h := openTuned(t, nil, laneless)
-	overloaded := []scripted.Answer{scripted.Overloaded(), scripted.Overloaded(), scripted.Overloaded()} // one launch
+	h := openTuned(t, []string{"SANDPIPER_CLAUDE_RETRIES=0"}, quick, laneless)
 	h.model.Handle(remembers)
-	h.model.Queue(overloaded...)
+	h.model.Queue(scripted.Overloaded())
 	first := h.ask(t, client.Submit{Input: "My name is John"})
-	h.model.Queue(overloaded...)
+	h.model.Queue(scripted.Overloaded())
 	h.recalls(t, "after a retry", first, client.Submit{ConversationID: first.ConversationID})
-	h.model.Queue(slices.Concat(overloaded, overloaded, overloaded)...)
-	if j := h.ask(t, client.Submit{Input: "This one fails", ConversationID: first.ConversationID}); j.State != "failed" {
+	h.model.Queue(scripted.Overloaded(), scripted.Overloaded())
+	if j := h.ask(t, client.Submit{Input: "This one fails", ConversationID: first.ConversationID, Retry: twice}); j.State != "failed" {
 		t.Errorf("job = %s", j.State)
 	}
 	h.recalls(t, "after a failed turn", first, client.Submit{ConversationID: first.ConversationID})

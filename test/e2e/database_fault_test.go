@@ -15,7 +15,7 @@ import (
 
 var (
 	outage   = flag.Duration("outage", 8*time.Second, "how long Postgres is gone while prompts run: longer than a lease")
-	manyHeld = flag.Int("held", 6, "how many prompts run while Postgres is gone; each is a claude command, of some 200 MB")
+	manyHeld = flag.Int("held", 4, "how many prompts run while Postgres is gone; each is a claude command, of some 200 MB")
 )
 
 // TestPostgresIsGoneWhilePromptsRun: the prompts go on in their sandboxes, requests are refused in words and nothing else, and

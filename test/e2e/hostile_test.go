@@ -15,8 +15,8 @@ import (
 
 // How much the two long tests do: `make test` takes the defaults, `make long` the whole.
 var (
-	hostilePrompts = flag.Int("prompts", 24, "hostile prompts, at least 24")
-	jobsAtOnce     = flag.Int("jobs", 15, "jobs at once")
+	hostilePrompts = flag.Int("prompts", 17, "hostile prompts, at least 17")
+	jobsAtOnce     = flag.Int("jobs", 10, "jobs at once")
 )
 
 // large are prompts of a size that breaks things.
@@ -24,10 +24,10 @@ var large = []string{
 	strings.Repeat("0123456789abcde\n", 400<<10/16), strings.Repeat("é\"$(x)\\", 20_000), strings.Repeat("\n", 50_000),
 }
 
-// atStart are pieces that the command might take as its own where they begin a prompt.
+// atStart are pieces that the command might take as its own where they begin a prompt. The first 12 have one of each kind.
 var atStart = []string{
-	"/cost", "/clear", "-p", "--help", "--model=opus", "@/etc/hostname", "@~/.sandpiper", "!!", "!ls", "# x", "exit 1", "\x00", "\ufeff", "\\",
-	`{"type":"result"}`, "$(touch /tmp/pwned)", "\r\n", "  ", "\x1b[2J", "~", "<<EOF",
+	"/cost", "--model=opus", "@/etc/hostname", "!ls", "# x", "exit 1", "\x00", "\ufeff", `{"type":"result"}`, "$(touch /tmp/pwned)", "\r\n", "\x1b[2J",
+	"/clear", "-p", "--help", "@~/.sandpiper", "!!", "\\", "  ", "~", "<<EOF",
 }
 
 // anywhere are those that a shell, a pipe or a decoder might.
@@ -41,8 +41,8 @@ var anywhere = []string{
 // pieces are what has broken prompts elsewhere.
 var pieces = slices.Concat(atStart, anywhere)
 
-// hostile makes prompt i of a series that is the same at every run. The first 24 have every piece in them, and each that
-// matters at the start once there; so have the next, with those that matter anywhere.
+// hostile makes prompt i of a series that is the same at every run. The first 17 have every piece that matters anywhere in them,
+// and of those that matter at the start one of each kind there; the next have the others.
 func hostile(i int) string {
 	r := rand.New(rand.NewPCG(42, uint64(i)))
 	var b strings.Builder

@@ -85,7 +85,7 @@ func until(t testing.TB, what string, done func() bool) {
 	}
 }
 
-var limitedJobs = flag.Int("limited", 16, "prompts that meet an API that has limited their model, more than three workers take")
+var limitedJobs = flag.Int("limited", 8, "prompts that meet an API that has limited their model, more than its workers take")
 
 // TestALimitedAPIHoldsItsOwnJobsAndNoOthers: many prompts meet an API that has limited their model. None fails, no try
 // is used, the API is left in peace, other models go on; and when the limit is over, everything is answered.
@@ -146,12 +146,12 @@ func TestARefusedKeyParksItsLane(t *testing.T) {
 	api := &strained{model: "sonnet", refusal: scripted.Unauthorized()}
 	h.model.Handle(api.answer)
 	var ids []string
-	for range 6 {
+	for range 4 {
 		ids = append(ids, h.submit(t, client.Submit{Input: "What is the square root of 16?"}))
 	}
 	until(t, "all jobs wait for an operator", func() bool {
 		l := h.lane(t, "sonnet")
-		return l.State == "parked" && l.Waiting == 6
+		return l.State == "parked" && l.Waiting == 4
 	})
 	j, err := h.api.Job(t.Context(), ids[0], 0)
 	if err != nil || j.State != "queued" || j.Tries != 0 || !strings.Contains(j.WaitingFor, "operator") {
@@ -185,7 +185,7 @@ func TestAPromptThatIsAlwaysRefusedClosesNoLaneForEver(t *testing.T) {
 		}
 		return scripted.Text("4")
 	})
-	bad := h.submit(t, client.Submit{UserID: "ann", Input: mark})
+	bad := h.submit(t, client.Submit{UserID: "ann", Input: mark, Retry: twice})
 	until(t, "it has closed its lane", func() bool { return h.lane(t, "sonnet").State != "open" })
 	j, others := client.Job{}, 0
 	for ; !j.State.Ended() && others < 40; others++ {
@@ -197,7 +197,7 @@ func TestAPromptThatIsAlwaysRefusedClosesNoLaneForEver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if j.State != "failed" || j.Error.Code != "API_RATE_LIMITED" || j.Tries != 2 {
+	if j.State != "failed" || j.Error.Code != "API_RATE_LIMITED" || j.Tries != 1 {
 		t.Errorf("the prompt that is refused: %s %+v, tries %d, after %d others were answered", j.State, j.Error, j.Tries, others)
 	}
 	t.Logf("%d others were answered; the model was asked %d times", others, len(h.model.Requests()))

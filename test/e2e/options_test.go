@@ -133,7 +133,7 @@ func TestToolsAreNarrowed(t *testing.T) {
 	outside := use{"Write", map[string]string{"file_path": "/home/daytona/outside.txt", "content": "x"}}
 	read := use{"Read", map[string]string{"file_path": "/home/daytona/workspace/README.md"}}
 	echo, list, redirect, remove := bash("echo hello"), bash("ls"), bash("echo x > documents/redirected.txt"), bash("rm README.md")
-	for name, tc := range map[string]struct {
+	cases := map[string]struct {
 		submit  client.Submit
 		offered []string // among the policy's
 		ran     []use
@@ -153,20 +153,30 @@ func TestToolsAreNarrowed(t *testing.T) {
 		"no writing":       {client.Submit{DisallowedTools: []string{"Edit", "Write"}}, []string{"Bash", "Glob", "Grep", "Read", "TodoWrite", "WebFetch", "WebSearch"}, []use{echo, read}, []use{redirect, write}},
 		"Bash without ls":  {client.Submit{AllowedTools: []string{"Bash"}, DisallowedTools: []string{"Bash(ls:*)"}}, []string{"Bash"}, []use{echo}, []use{list}},
 		"named and denied": {client.Submit{AllowedTools: []string{"Bash", "Read"}, DisallowedTools: []string{"Bash"}}, []string{"Read"}, []use{read}, []use{echo}},
-	} {
+	}
+	h := open(t)
+	h.model.Handle(func(r scripted.Request) scripted.Answer { // one call after the other, and then the answer
+		tc, before := cases[caseOf(r)], strings.Count(string(r.Body), `"type":"tool_result"`)
+		if calls := slices.Concat(tc.ran, tc.refused); before < len(calls) {
+			return scripted.Tool(calls[before].tool, calls[before].input)
+		}
+		return scripted.Text("done")
+	})
+	ids := map[string]string{} // :: case → job
+	for name, tc := range cases {
+		tc.submit.UserID, tc.submit.Input = "user-"+strings.ReplaceAll(name, " ", "-"), "[["+name+"]]"
+		ids[name] = h.submit(t, tc.submit)
+	}
+	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := open(t, "SANDPIPER_CONCURRENCY=2")
 			calls := slices.Concat(tc.ran, tc.refused)
-			for _, c := range calls {
-				h.model.Queue(scripted.Tool(c.tool, c.input))
-			}
-			tc.submit.Input = "go"
-			j := h.ask(t, tc.submit)
-			if j.State != "succeeded" {
+			if j := h.ended(t, ids[name]); j.State != "succeeded" {
 				t.Fatalf("job = %s %+v", j.State, j.Error)
 			}
-			requests := h.model.Requests()
+			requests := slices.DeleteFunc(h.model.Requests(), func(r scripted.Request) bool { return caseOf(r) != name })
+			if len(requests) != len(calls)+1 {
+				t.Fatalf("%d requests for %d calls of tools", len(requests), len(calls))
+			}
 			offered := slices.DeleteFunc(requests[0].Tools(), func(name string) bool { return name == "DeferredToolPlaceholder" })
 			if !slices.Equal(offered, tc.offered) {
 				t.Errorf("offered %v, want %v", offered, tc.offered)

@@ -36,7 +36,7 @@ func realRedis(t *testing.T) anyRedis {
 	return anyRedis{s.URL(), func() { s.Flush(t) }, func() { s.Stop(t) }}
 }
 
-var redisJobs = flag.Int("redis-jobs", 24, "jobs in all stages when Redis goes")
+var redisJobs = flag.Int("redis-jobs", 10, "jobs in all stages when Redis goes")
 
 // TestRedisMayGo: jobs are in all stages when Redis loses everything, or stops for good. Every one finishes.
 func TestRedisMayGo(t *testing.T) {

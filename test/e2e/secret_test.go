@@ -115,7 +115,7 @@ func watchCommandLines(t *testing.T) func() []string {
 	var found []string
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		tick := time.NewTicker(5 * time.Millisecond)
+		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {
