@@ -9,7 +9,7 @@ import (
 )
 
 func TestCreatedSandboxHasEveryKey(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		v := h.must(t, 200, "POST", "/api/sandbox", object{
 			"name": "mine", "env": object{"X": "y"}, "labels": object{"a": "b"}, "autoStopInterval": 60, "autoDeleteInterval": 1440, "unknown": []int{1},
 		}).json(t)

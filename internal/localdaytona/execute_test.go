@@ -39,7 +39,7 @@ func leave(t *testing.T, b box, path string, body object, file string) {
 }
 
 func TestExecute(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		b := h.create(t, object{"env": object{"GIVEN": "sandbox"}})
 		path := b.toolbox("/process/execute")
 		for _, tc := range []struct {
@@ -101,7 +101,7 @@ func TestExecuteTimeoutKillsTheGroup(t *testing.T) {
 }
 
 func TestOrphansAreReaped(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		b := h.create(t, nil)
 		// Thirty orphans at once, and the codes of the daemon's own children beside them.
 		b.run(t, "for i in $(seq 30); do (setsid sh -c 'exit 3' >/dev/null 2>&1 &); done")

@@ -40,7 +40,7 @@ func readAll(t *testing.T, socket *websocket.Conn) (string, websocket.StatusCode
 }
 
 func TestFollow(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		b := h.create(t, nil)
 		b.session(t, "s")
 		id := b.execAsync(t, "s", `printf 'one\377\n'; echo err >&2; until test -e go; do sleep 0.01; done; seq 1 30000; echo end; false`)

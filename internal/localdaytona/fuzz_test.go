@@ -177,7 +177,7 @@ func (l *lockedBuffer) String() string {
 }
 
 func fuzzHouses(f *testing.F) (houses []*fuzzHouse) {
-	for _, form := range forms() {
+	for _, form := range kinds() {
 		out := fuzzFolder(f)
 		o := options(filepath.Join(out, "state"))
 		o.Isolation = form

@@ -169,7 +169,7 @@ func TestAnOpenRequestIsActivity(t *testing.T) {
 }
 
 func TestStopIdleLeavesTheBusy(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		busy, idle := h.create(t, nil), h.create(t, nil)
 		if err := h.server.StopIdle(t.Context(), func(id string) bool { return id == busy.id }); err != nil {
 			t.Fatal(err)

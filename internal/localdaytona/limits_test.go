@@ -13,10 +13,10 @@ import (
 
 const mib = 1 << 20
 
-// limited opens a server whose sandboxes have these limits, in every form of this machine.
+// limited opens a server whose sandboxes have these limits, in both kinds of sandboxes.
 func limited(t *testing.T, l localdaytona.Limits, test func(t *testing.T, h *house)) {
 	t.Parallel()
-	for _, form := range forms() {
+	for _, form := range kinds() {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
 			test(t, open(t, func(o *localdaytona.Options) { o.Isolation, o.Limits = form, l }))
@@ -69,8 +69,8 @@ func TestAMemoryHogEndsAloneOrWithItsSandbox(t *testing.T) {
 		other := h.create(t, nil)
 		b := h.create(t, nil)
 		b.session(t, "s")
-		// tail keeps the last line of its input, which never ends here: 400 MB of it.
-		const hog = "{ head -c 400000000 /dev/zero; %s; } | tail -n 1 >/dev/null; echo ${PIPESTATUS[1]}"
+		// tail keeps the last line of its input, which never ends here: 260 MB of it.
+		const hog = "{ head -c 260000000 /dev/zero; %s; } | tail -n 1 >/dev/null; echo ${PIPESTATUS[1]}"
 		if !strings.Contains(h.server.Limits(), "memory 200 MiB (cgroup") {
 			b.execAsync(t, "s", fmt.Sprintf(hog, "sleep 60"))
 			if reason := h.turnUntil(t, b, "stopped"); !strings.Contains(reason, "memory") || !strings.Contains(reason, "200 MiB") {

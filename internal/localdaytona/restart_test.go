@@ -164,7 +164,7 @@ func TestEverythingSurvivesTheServersKill(t *testing.T) {
 // A server can be killed between starting a daemon and writing that down. The next one must not leave that daemon
 // running beside its own.
 func TestACreationThatWasCutIsDoneAgain(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		b := h.create(t, nil)
 		lost := daemonOf(t, h.dir, b.id)
 		path := filepath.Join(h.dir, "sandboxes", b.id, "record.json")

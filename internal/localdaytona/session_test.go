@@ -8,7 +8,7 @@ import (
 )
 
 func TestSessionEndpoints(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		b := h.create(t, nil)
 		path := b.toolbox("/process/session")
 		if a := b.must(t, 201, "POST", path, object{"sessionId": "one"}); len(a.body) != 0 {
@@ -63,7 +63,7 @@ func TestSessionEndpoints(t *testing.T) {
 }
 
 func TestSessionCommands(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		b := h.create(t, object{"env": object{"GIVEN": "at creation"}})
 		b.session(t, "s")
 		for _, tc := range []struct {
@@ -140,7 +140,7 @@ func TestSDKVersionDecidesTheShape(t *testing.T) {
 }
 
 func TestSessionIsSerial(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		b := h.create(t, nil)
 		b.session(t, "s")
 		b.session(t, "other")
@@ -184,9 +184,9 @@ func TestBackgroundChildHoldsTheCommand(t *testing.T) {
 }
 
 func TestExitEndsTheSession(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
+		b := h.create(t, nil)
 		for command, code := range map[string]float64{"echo last; exit 3": 3, "set -e; false": 1, "exec sh -c 'exit 4'": 4, "kill -9 $$": 137} {
-			b := h.create(t, nil)
 			b.session(t, "s")
 			if v := b.exec(t, "s", command); v["exitCode"] != code {
 				t.Errorf("%q = %v, want %v", command, v["exitCode"], code)
@@ -201,6 +201,7 @@ func TestExitEndsTheSession(t *testing.T) {
 			if v := b.exec(t, "s", "echo again"); v["stdout"] != "again\n" {
 				t.Errorf("a session made again: %v", v)
 			}
+			b.must(t, 204, "DELETE", b.toolbox("/process/session/s"), nil)
 		}
 	})
 }
@@ -218,7 +219,7 @@ func TestExitEndsWhatIsQueued(t *testing.T) {
 }
 
 func TestInput(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		b := h.create(t, nil)
 		b.session(t, "s")
 		id := b.execAsync(t, "s", "read a; read b; echo $b $a")
@@ -260,7 +261,7 @@ func TestDeleteSessionEndsItsTree(t *testing.T) {
 }
 
 func TestClientThatLeavesDoesNotStopACommand(t *testing.T) {
-	eachForm(t, func(t *testing.T, h *house) {
+	eachKind(t, func(t *testing.T, h *house) {
 		b := h.create(t, nil)
 		b.session(t, "s")
 		leave(t, b, "/process/session/s/exec", object{"command": "echo in >session; until test -e go; do sleep 0.01; done; echo done >>session"}, "session")

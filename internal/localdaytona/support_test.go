@@ -65,7 +65,7 @@ func leftOver(ids ...string) (found []string) {
 	return found
 }
 
-// forms are the ways to run sandboxes on this machine; every test of the protocol is run in all of them.
+// forms are the ways to run sandboxes on this machine; every test of what a form decides is run in all of them.
 var forms = sync.OnceValue(func() []string {
 	found := []string{"none"}
 	for _, form := range []string{"bubblewrap", "bubblewrap with a user namespace"} {
@@ -83,7 +83,15 @@ var forms = sync.OnceValue(func() []string {
 	return found
 })
 
-func eachForm(t *testing.T, test func(t *testing.T, h *house)) {
+// kinds are the forms that a daemon can tell from one another: a process of the machine, and the first one of a world of
+// its own. How that world was made is nothing that it sees, so what a daemon answers is asked once in each kind.
+func kinds() []string { return forms()[:min(2, len(forms()))] }
+
+func eachKind(t *testing.T, test func(t *testing.T, h *house)) { inForms(t, kinds, test) }
+
+func eachForm(t *testing.T, test func(t *testing.T, h *house)) { inForms(t, forms, test) }
+
+func inForms(t *testing.T, forms func() []string, test func(t *testing.T, h *house)) {
 	t.Parallel()
 	for _, form := range forms() {
 		t.Run(form, func(t *testing.T) {
