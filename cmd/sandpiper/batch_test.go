@@ -59,15 +59,23 @@ nonsense
 {"custom_id":"e","input":"5"}
 `
 
-func TestBatchesFromATerminal(t *testing.T) {
+// TestFromATerminalWithoutSandboxes: what is told about batches and jobs, whatever answers them.
+func TestFromATerminalWithoutSandboxes(t *testing.T) {
 	t.Parallel()
 	r := startUp(t, "SANDPIPER_EXECUTOR=noop")
+	t.Run("a terminal shows", func(t *testing.T) { aTerminalShows(t, r) })
+	t.Run("retry is a new job of the same", func(t *testing.T) { aRetry(t, r) })
+	t.Run("batches", func(t *testing.T) { batches(t, r) })
+}
+
+// batches is a part of TestFromATerminalWithoutSandboxes.
+func batches(t *testing.T, r running) {
 	t.Run("from lines to lines", func(t *testing.T) {
 		answers := filepath.Join(t.TempDir(), "answers.jsonl")
 		if err := os.WriteFile(answers, []byte("old"), 0o640); err != nil {
 			t.Fatal(err)
 		}
-		code, out, said := outcome(t, r.command(t, "batch", "submit", promptFile(t, 60), "-o", answers))
+		code, out, said := outcome(t, r.raced(t, "batch", "submit", promptFile(t, 60), "-o", answers))
 		id := strings.TrimSpace(out)
 		if code != 0 || !strings.HasPrefix(id, "batch_") || !strings.Contains(said, "60 accepted, 0 left out") || strings.Contains(said, "\r") {
 			t.Fatalf("exit code %d, stdout %q, stderr %q", code, out, said)
@@ -121,7 +129,7 @@ func TestBatchesFromATerminal(t *testing.T) {
 		wantAnswers(t, out, 20)
 	})
 	t.Run("a terminal shows how far it is", func(t *testing.T) {
-		cmd := r.command(t, "batch", "submit", "--wait", promptFile(t, 30))
+		cmd := r.raced(t, "batch", "submit", "--wait", promptFile(t, 30))
 		cmd.Env = append(cmd.Env, "TERM=xterm")
 		code, shown := onTerminal(t, cmd)
 		if code != 0 || !strings.Contains(shown, "sending") || !strings.Contains(shown, "\r\x1b[K") || !strings.Contains(shown, "ended: 30 succeeded") {
@@ -151,7 +159,7 @@ func TestBatchesFromATerminal(t *testing.T) {
 	})
 }
 
-// linesWithFaults is a part of TestBatchesFromATerminal.
+// linesWithFaults is a part of batches.
 func linesWithFaults(t *testing.T, r running) {
 	file := fileWith(t, badLines)
 	named := []string{`line 2 ("b") /input `, `line 3 ("a") /custom_id `, "line 4 "}

@@ -12,7 +12,7 @@ import (
 func TestTheSchemaIsBroughtUpToDate(t *testing.T) {
 	t.Parallel()
 	vars := []string{"DATABASE_URL=" + pgtest.URL(t)}
-	run := func(args ...string) (int, string, string) { return outcome(t, command(t, t.TempDir(), vars, args...)) }
+	run := func(args ...string) (int, string, string) { return outcome(t, asking(t, t.TempDir(), vars, args...)) }
 
 	if code, out, said := run("migrate", "status"); code != 3 || !strings.Contains(out, "not yet: run sandpiper migrate up") {
 		t.Errorf("status of an empty database: exit code %d\n%s\n%s", code, out, said)
@@ -49,7 +49,7 @@ func TestMigrateSaysWhatItNeeds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, out, said := outcome(t, command(t, t.TempDir(), tc.vars, tc.args...))
+			code, out, said := outcome(t, asking(t, t.TempDir(), tc.vars, tc.args...))
 			if code != 1 || !strings.Contains(said, tc.want) || strings.Contains(said+out, "hush") {
 				t.Errorf("exit code %d\n%s\n%s", code, out, said)
 			}

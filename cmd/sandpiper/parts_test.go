@@ -248,7 +248,7 @@ func TestWhatThePartsSay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, out, said := outcome(t, command(t, t.TempDir(), tc.vars, tc.args...))
+			code, out, said := outcome(t, asking(t, t.TempDir(), tc.vars, tc.args...))
 			if all := fmt.Sprint(out, said); code != tc.code || !strings.Contains(all, tc.want) {
 				t.Errorf("exit code %d: %s", code, all)
 			}

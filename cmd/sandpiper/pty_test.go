@@ -48,7 +48,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) (code int, shown string) {
 	return cmd.ProcessState.ExitCode(), out.String()
 }
 
-// aTerminalShows is a part of TestFromATerminal: the model answers "four \x1b[31mred".
+// aTerminalShows is a part of TestFromATerminalWithoutSandboxes: the answer begins with the prompt.
 func aTerminalShows(t *testing.T, r running) {
 	const moves, dims, theirs = "\r\x1b[K", "\x1b[2m", "\x1b[31mred"
 	for name, tc := range map[string]struct {
@@ -60,7 +60,7 @@ func aTerminalShows(t *testing.T, r running) {
 		"neither, where it is dumb":     {[]string{"TERM=dumb"}, []string{"four \uFFFD[31mred"}, []string{moves, dims, theirs}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := r.command(t, "run", "hello")
+			cmd := r.command(t, "run", "four "+theirs)
 			cmd.Env = append(cmd.Env, tc.vars...)
 			code, shown := onTerminal(t, cmd)
 			for _, want := range tc.want {

@@ -15,8 +15,8 @@ import (
 // batchExample is the README's way through a batch with curl and jq.
 var batchExample = regexp.MustCompile("(?s)```sh\n(jq -nc 'range\\(1000\\).*?)```")
 
-// TestTheReadmesBatch types what the README has people type. The program is built without the race detector, which would
-// have the thousand jobs take a minute.
+// TestTheReadmesBatch types what the README has people type. With the race detector the thousand
+// jobs would take a minute.
 func TestTheReadmesBatch(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -27,11 +27,7 @@ func TestTheReadmesBatch(t *testing.T) {
 		t.Fatal("the README has no example of a batch")
 	}
 	dir := t.TempDir()
-	program := filepath.Join(dir, "sandpiper")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
-	}
-	r := startProgram(t, program, "SANDPIPER_EXECUTOR=noop", "SANDPIPER_CONCURRENCY=16")
+	r := startProgram(t, must(program())(t), "SANDPIPER_EXECUTOR=noop", "SANDPIPER_CONCURRENCY=16")
 	script := strings.ReplaceAll(string(found[1]), "http://localhost:8787", r.url)
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir = dir
