@@ -31,12 +31,12 @@ func connect(t *testing.T, url string) *pgx.Conn {
 }
 
 // cutJobs is how much is done under these cuts; `make long` takes more.
-var cutJobs = flag.Int("cut-jobs", 3, "jobs of each worker whose sessions are cut")
+var cutJobs = flag.Int("cut-jobs", 2, "jobs of each worker whose sessions are cut")
 
 // TestWhatWasToldIsThereThoughSessionsAreCut ends all sessions again and again, each time that a few writes were done:
 // some of them before a commit, some in it, some after it.
 func TestWhatWasToldIsThereThoughSessionsAreCut(t *testing.T) {
-	url := postgres(t)
+	url := store.Prepared(t)
 	c := newCrew(t, *cutJobs, processes(t, url, 2)...)
 	admin := connect(t, url)
 	all := make(chan error, 1)
@@ -57,34 +57,27 @@ func TestWhatWasToldIsThereThoughSessionsAreCut(t *testing.T) {
 	c.check(c.stores[0], 16)
 }
 
-// TestWorkGoesOnAfterTheServerWasAway ends the server in two ways in the middle of work. It waits for the disk, as a real
-// one: what was told survives a crash.
+// TestWorkGoesOnAfterTheServerWasAway ends the server in the middle of work, as a restart does and as a crash does, twice
+// each. It waits for the disk, as a real one: what was told survives a crash.
 func TestWorkGoesOnAfterTheServerWasAway(t *testing.T) {
-	for name, end := range map[string]func(*pgtest.Server) error{
-		"a restart": (*pgtest.Server).Stop,
-		"a crash":   (*pgtest.Server).Kill,
-	} {
-		t.Run(name, func(t *testing.T) {
-			server := pgtest.New(t)
-			url := server.Database(t)
-			storetest.Open(t, url)
-			c := newCrew(t, 4, processes(t, url, 2)...)
-			all := make(chan error, 1)
-			go func() { all <- c.work(t.Context(), 8) }()
-			for range 3 {
-				over, err := c.until(20, all)
-				must(t, err)
-				if over {
-					t.Fatal("the work was over before the server was ended")
-				}
-				must(t, end(server))
-				must(t, server.Start())
-			}
-			must(t, <-all)
-			t.Logf("%d errors told", c.away.Load())
-			c.check(c.stores[1], 8)
-		})
+	server := pgtest.New(t)
+	url := server.Database(t)
+	storetest.Open(t, url)
+	c := newCrew(t, 4, processes(t, url, 2)...)
+	all := make(chan error, 1)
+	go func() { all <- c.work(t.Context(), 8) }()
+	for _, end := range []func() error{server.Stop, server.Kill, server.Kill, server.Stop} {
+		over, err := c.until(20, all)
+		must(t, err)
+		if over {
+			t.Fatal("the work was over before the server was ended")
+		}
+		must(t, end())
+		must(t, server.Start())
 	}
+	must(t, <-all)
+	t.Logf("%d errors told", c.away.Load())
+	c.check(c.stores[1], 8)
 }
 
 // TestASilentServerCostsDelayOnly lets the server hang until a reader has given up. Nobody else is told anything but
@@ -139,18 +132,16 @@ func TestTheFirstReadsAfterARestartAreAnswered(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for range 2 {
-				atOnce(t, 16, read) // all connections are there
-				must(t, server.Stop())
-				if err := read(); !store.Away(err) {
-					t.Errorf("a read while the server is away: %v", err)
-				}
-				must(t, server.Start())
-				atOnce(t, 8, read)
-				must(t, server.Kill())
-				must(t, server.Start())
-				atOnce(t, 8, read)
+			atOnce(t, 16, read) // all connections are there
+			must(t, server.Stop())
+			if err := read(); !store.Away(err) {
+				t.Errorf("a read while the server is away: %v", err)
 			}
+			must(t, server.Start())
+			atOnce(t, 8, read)
+			must(t, server.Kill())
+			must(t, server.Start())
+			atOnce(t, 8, read)
 		})
 	}
 }

@@ -9,14 +9,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
-
-	"sandpiper/internal/pgtest"
 )
 
 // TestNobodyWaitsForTheJobOfAnother: somebody else's transaction has two jobs. Their claims wait for it, and who shares a
 // transaction with them does not: no write of it is undone and run again.
 func TestNobodyWaitsForTheJobOfAnother(t *testing.T) {
-	url := pgtest.URL(t)
+	url := Prepared(t)
 	s := process(t, url)
 	jobs := []string{queuedJob(t, s), queuedJob(t, s)}
 	conn, err := pgx.Connect(t.Context(), url)

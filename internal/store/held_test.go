@@ -9,14 +9,13 @@ import (
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
-	"sandpiper/internal/pgtest"
 )
 
 // TestNoLookMeetsTheJobsOfAClosedLane: ten thousand are due when it closes. They are out of the way after a bounded number
 // of turns, each of which touches a bounded number of rows, and then a look for due jobs reads few rows besides the one that it finds.
 func TestNoLookMeetsTheJobsOfAClosedLane(t *testing.T) {
 	const jobs, batch = 10_000, 500
-	s, err := Open(t.Context(), pgtest.URL(t), Options{Migrate: true, Log: slog.New(slog.DiscardHandler)})
+	s, err := Open(t.Context(), Prepared(t), Options{Migrate: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

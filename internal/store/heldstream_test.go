@@ -74,7 +74,7 @@ func (r *reader) check(t *testing.T, name string, all []job.Event, committed tim
 // transaction that put an event before theirs is open for two seconds. Readers follow by position: from the store and
 // through a relay.
 func TestAReaderMissesNothingOfATransactionThatIsHeldOpen(t *testing.T) {
-	url := postgres(t)
+	url := store.Prepared(t)
 	stores := processes(t, url, 4)
 	news := wire{make(chan job.News, 64)}
 	for _, s := range stores {

@@ -15,7 +15,6 @@ import (
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
-	"sandpiper/internal/pgtest"
 )
 
 // process opens a store on the database at url.
@@ -78,7 +77,7 @@ func TestASessionThatIsCutInTheMiddleOfAWriteLosesNothing(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url := pgtest.URL(t)
+			url := Prepared(t)
 			s := process(t, url)
 			var others errgroup.Group
 			tries := 0
@@ -113,7 +112,7 @@ func TestASessionThatIsCutInTheMiddleOfAWriteLosesNothing(t *testing.T) {
 
 // TestNobodyWaitsForAWriteOfManyRows: one goes on, and another wants to; those of others are committed meanwhile.
 func TestNobodyWaitsForAWriteOfManyRows(t *testing.T) {
-	s := process(t, pgtest.URL(t))
+	s := process(t, Prepared(t))
 	var bulks errgroup.Group
 	begun, end := make(chan struct{}, 2), make(chan struct{})
 	for i := range 2 {
@@ -149,7 +148,7 @@ func TestNobodyWaitsForAWriteOfManyRows(t *testing.T) {
 
 // TestAGroupIsDecidedThoughSomeOfItBreak has good, failing, panicking and impossible writes wait for one group.
 func TestAGroupIsDecidedThoughSomeOfItBreak(t *testing.T) {
-	s := process(t, pgtest.URL(t))
+	s := process(t, Prepared(t))
 	var g, rest errgroup.Group
 	releases := []func(){held(t, s, &g)}
 	for range pgGroups - 1 {
@@ -248,7 +247,7 @@ func say(ctx context.Context, t *tx, id, line string) error {
 // TestAnEarlierTransactionThatComesLateGetsALaterPlace gives a transaction its number, lets another process write to the
 // job with a higher number, and only then goes on to the job.
 func TestAnEarlierTransactionThatComesLateGetsALaterPlace(t *testing.T) {
-	url := pgtest.URL(t)
+	url := Prepared(t)
 	a, b := process(t, url), process(t, url)
 	first, second := queuedJob(t, a), queuedJob(t, a)
 	tries := 0
@@ -285,7 +284,7 @@ func TestAnEarlierTransactionThatComesLateGetsALaterPlace(t *testing.T) {
 
 // TestTwoWritesInADeadlockAreBothDone lets each have what the other wants next.
 func TestTwoWritesInADeadlockAreBothDone(t *testing.T) {
-	url := pgtest.URL(t)
+	url := Prepared(t)
 	a, b := process(t, url), process(t, url)
 	one := queuedJob(t, a)
 	box, err := a.AddSandbox(t.Context(), auth.User("ann"), job.Sandbox{ID: job.NewSandboxID()})

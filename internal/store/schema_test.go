@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -27,44 +26,57 @@ const (
 		INSERT INTO settings (name, value) VALUES ('schema_floor', '%d') ON CONFLICT (name) DO UPDATE SET value = excluded.value;`
 )
 
-// engines make an empty database.
-var engines = map[string]func(t testing.TB) (url string){
-	"sqlite":   func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "sandpiper.db") },
-	"postgres": func(t testing.TB) string { return pgtest.URL(t) },
+// engines make a database with today's schema, or an empty one.
+var engines = map[string]struct {
+	prepared, empty func(t testing.TB) (url string)
+}{
+	"sqlite": {
+		func(t testing.TB) string {
+			path := filepath.Join(t.TempDir(), "sandpiper.db")
+			storetest.Prepare(t, path)
+			return "sqlite:" + path
+		},
+		func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "sandpiper.db") },
+	},
+	"postgres": {store.Prepared, pgtest.URL},
 }
 
 // TestWhichSchemaIsTaken: an older schema is brought up to date, or the command that does it is named; a newer one is taken
 // however many steps it is ahead, unless its floor is.
 func TestWhichSchemaIsTaken(t *testing.T) {
 	ours := store.Newest()
-	earlier := func(n int64) func(context.Context, string) error {
-		return func(ctx context.Context, url string) error { return store.Earlier(ctx, url, n) }
-	}
+	nothing := func(context.Context, string) error { return nil }
+	oneLess := func(ctx context.Context, url string) error { return store.Earlier(ctx, url, 1) }
 	later := func(steps ...string) func(context.Context, string) error {
 		return func(ctx context.Context, url string) error { return store.Later(ctx, url, steps...) }
 	}
 	for name, tc := range map[string]struct {
+		empty   bool // there is no schema before prepare
 		prepare func(ctx context.Context, url string) error
 		left    error  // when it is not to be migrated
 		migrate error  // when it is
 		says    string // the error
 	}{
-		"none":                                {func(context.Context, string) error { return nil }, store.ErrSchemaOld, nil, "sandpiper migrate up"},
-		"the one before":                      {earlier(1), store.ErrSchemaOld, nil, "sandpiper migrate up"},
-		"its own":                             {earlier(0), nil, nil, ""},
-		"a step newer":                        {later(anAddition), nil, nil, ""},
-		"two steps newer":                     {later(anAddition, another), nil, nil, ""},
-		"a break that this one can live with": {later(anAddition, fmt.Sprintf(aBreak, ours)), nil, nil, ""},
+		"none":                                {true, nothing, store.ErrSchemaOld, nil, "sandpiper migrate up"},
+		"the one before":                      {true, oneLess, store.ErrSchemaOld, nil, "sandpiper migrate up"},
+		"its own":                             {false, nothing, nil, nil, ""},
+		"a step newer":                        {false, later(anAddition), nil, nil, ""},
+		"two steps newer":                     {false, later(anAddition, another), nil, nil, ""},
+		"a break that this one can live with": {false, later(anAddition, fmt.Sprintf(aBreak, ours)), nil, nil, ""},
 		"a break behind an addition": {
-			later(anAddition, fmt.Sprintf(aBreak, ours+1)), store.ErrSchemaNew, store.ErrSchemaNew, fmt.Sprintf("version %d or a later one", ours+1),
+			false, later(anAddition, fmt.Sprintf(aBreak, ours+1)), store.ErrSchemaNew, store.ErrSchemaNew, fmt.Sprintf("version %d or a later one", ours+1),
 		},
 		"a break, and an addition behind it": {
-			later(fmt.Sprintf(aBreak, ours+1), anAddition), store.ErrSchemaNew, store.ErrSchemaNew, "start a newer version",
+			false, later(fmt.Sprintf(aBreak, ours+1), anAddition), store.ErrSchemaNew, store.ErrSchemaNew, "start a newer version",
 		},
 	} {
 		for engine, database := range engines {
 			t.Run(engine+"/"+name, func(t *testing.T) {
-				url := database(t)
+				made := database.prepared
+				if tc.empty {
+					made = database.empty
+				}
+				url := made(t)
 				must(t, tc.prepare(t.Context(), url))
 				if engine == "postgres" { // a file is always brought up to date
 					wantOpen(t, url, false, tc.left, tc.says)
@@ -112,27 +124,23 @@ func TestManyProcessesMigrateOnce(t *testing.T) {
 // as it is while a release that has two is rolled out, or rolled back.
 func TestThisVersionWorksBesideLaterOnes(t *testing.T) {
 	later := func(url string) error { return store.Later(context.Background(), url, anAddition, another) }
-	file := sync.OnceValues(func() ([]byte, error) {
-		path := filepath.Join(t.TempDir(), "later.db")
-		if err := later("sqlite:" + path); err != nil {
-			return nil, err
-		}
-		return os.ReadFile(path)
+	t.Run("postgres", func(t *testing.T) {
+		kept := storetest.Keep(t, func(t testing.TB) *store.Store {
+			return storetest.Open(t, pgtest.Shared(t).Copy(t, "later", later))
+		}, store.Empty)
+		storetest.RunCore(t, storetest.Fixture{New: kept.New})
 	})
-	for engine, database := range map[string]func(testing.TB) (url string){
-		"postgres": func(t testing.TB) string { return pgtest.Shared(t).Copy(t, "later", later) },
-		"sqlite": func(t testing.TB) string {
-			made, err := file()
-			must(t, err)
+	t.Run("sqlite", func(t *testing.T) {
+		made := filepath.Join(t.TempDir(), "later.db")
+		must(t, later("sqlite:"+made))
+		file, err := os.ReadFile(made)
+		must(t, err)
+		storetest.RunCore(t, storetest.Fixture{New: func(t testing.TB) *store.Store {
 			path := filepath.Join(t.TempDir(), "sandpiper.db")
-			must(t, os.WriteFile(path, made, 0o600))
-			return "sqlite:" + path
-		},
-	} {
-		t.Run(engine, func(t *testing.T) {
-			storetest.RunCore(t, storetest.Fixture{New: func(t testing.TB) *store.Store { return storetest.Open(t, database(t)) }})
-		})
-	}
+			must(t, os.WriteFile(path, file, 0o600))
+			return storetest.OpenSQLite(t, path)
+		}})
+	})
 }
 
 // TestARestoredDatabaseGoesOnAbove takes a database to another server by a dump. That server counts its transactions from

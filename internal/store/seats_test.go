@@ -13,7 +13,6 @@ import (
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
-	"sandpiper/internal/pgtest"
 )
 
 func seated(t *testing.T, s *Store, id string) (Claimed, error) {
@@ -43,15 +42,15 @@ func openURL(t *testing.T, url string) *Store {
 	return s
 }
 
-// TestSeatsHoldWhenManyProcessesClaim: 32 of them, each over connections of its own, claim and end the jobs of one user until
+// TestSeatsHoldWhenManyProcessesClaim: 16 of them, each over connections of its own, claim and end the jobs of one user until
 // none is left. At no time do more than three run.
 func TestSeatsHoldWhenManyProcessesClaim(t *testing.T) {
-	url := pgtest.URL(t)
+	url := Prepared(t)
 	first := openURL(t, url)
 	ids := queuedFor(t, first, 64)
 	var ended atomic.Int64
 	var g errgroup.Group
-	for i := range 32 {
+	for i := range 16 {
 		s := openURL(t, url)
 		g.Go(func() error {
 			for n := 0; ended.Load() < int64(len(ids)); n++ {
@@ -88,7 +87,7 @@ func TestSeatsHoldWhenManyProcessesClaim(t *testing.T) {
 func TestASeatThatAnOlderProgramLeavesBehindIsGivenBack(t *testing.T) {
 	for engine, url := range map[string]func() string{
 		"sqlite":   func() string { return "sqlite:" + filepath.Join(t.TempDir(), "a.db") },
-		"postgres": func() string { return pgtest.URL(t) },
+		"postgres": func() string { return Prepared(t) },
 	} {
 		t.Run(engine, func(t *testing.T) {
 			s := openURL(t, url())

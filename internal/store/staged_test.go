@@ -10,14 +10,13 @@ import (
 
 	"sandpiper/internal/auth"
 	"sandpiper/internal/job"
-	"sandpiper/internal/pgtest"
 )
 
 // TestWhatAnEarlierProgramStaged: programs before lines had a table of their own staged jobs, as rows that are due in the far
 // future and have no events. Those of a complete batch are made due, or cancelled, and those of an upload that was given up
 // are deleted.
 func TestWhatAnEarlierProgramStaged(t *testing.T) {
-	for engine, url := range map[string]string{"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "s.db"), "postgres": pgtest.URL(t)} {
+	for engine, url := range map[string]string{"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "s.db"), "postgres": Prepared(t)} {
 		t.Run(engine, func(t *testing.T) {
 			s, err := Open(t.Context(), url, Options{Migrate: true, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {

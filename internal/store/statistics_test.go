@@ -14,7 +14,7 @@ import (
 
 // The server of the tests never looks at its tables by itself, as one that has not yet had the time.
 func TestALargeBatchIsCountedAsItsLinesBecomeJobs(t *testing.T) {
-	url := postgres(t)
+	url := store.Prepared(t)
 	s := processes(t, url, 1)[0]
 	const chunk, lines = 500, 6_000
 	b := job.Batch{ID: job.NewBatchID(), UserID: storetest.Ann.UserID}

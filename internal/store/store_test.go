@@ -1,13 +1,11 @@
 package store_test
 
 import (
-	"context"
 	"log/slog"
 	"path/filepath"
 	"sync"
 	"testing"
 
-	"sandpiper/internal/pgtest"
 	"sandpiper/internal/store"
 	"sandpiper/internal/store/storetest"
 )
@@ -44,8 +42,9 @@ func TestPostgres(t *testing.T) {
 		urls.Store(s, url)
 		return s
 	}
+	kept := storetest.Keep(t, func(t testing.TB) *store.Store { return open(t, store.Prepared(t)) }, store.Empty)
 	storetest.Run(t, storetest.Fixture{
-		New: func(t testing.TB) *store.Store { return open(t, postgres(t)) },
+		New: kept.New,
 		Reopen: func(t testing.TB, s *store.Store) *store.Store {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
@@ -53,14 +52,5 @@ func TestPostgres(t *testing.T) {
 			url, _ := urls.Load(s)
 			return open(t, url.(string))
 		},
-	})
-}
-
-// postgres is a database of the test's own, with the schema in it.
-func postgres(t testing.TB) string {
-	t.Helper()
-	return pgtest.Shared(t).Copy(t, "prepared", func(url string) error {
-		_, _, err := store.Migrate(context.Background(), url, quiet)
-		return err
 	})
 }

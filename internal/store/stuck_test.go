@@ -17,7 +17,7 @@ import (
 // TestBeatsDoNotWait has somebody else's transaction hold the row of a job and the lease of another, and writers stuck
 // behind them. A beat for these and a third is answered all the same, and no job is lost by it.
 func TestBeatsDoNotWait(t *testing.T) {
-	url := postgres(t)
+	url := store.Prepared(t)
 	s := processes(t, url, 1)[0]
 	inRow, inLease, free := storetest.Claimed(t, s), storetest.Claimed(t, s), storetest.Claimed(t, s)
 	held := []job.Attempt{inRow.Attempt, inLease.Attempt, free.Attempt}
@@ -61,7 +61,7 @@ func TestBeatsDoNotWait(t *testing.T) {
 // TestABatchDoesNotWaitForOneOfItsJobs has somebody else's transaction hold the row of one job of a batch. The hints of the others
 // are given out, and the others are cancelled, at once: whoever holds hundreds of jobs waits for none. That one follows later.
 func TestABatchDoesNotWaitForOneOfItsJobs(t *testing.T) {
-	url := postgres(t)
+	url := store.Prepared(t)
 	s := processes(t, url, 1)[0]
 	b := storetest.Accepted(t, s, 4)
 	jobs, _, _, err := s.BatchJobs(t.Context(), storetest.Ann, b.ID, store.ResultsAfter{}, 4)
@@ -125,7 +125,7 @@ func waits(t *testing.T, url string, n int) {
 
 // TestCloseInTheMiddleOfWork closes a store under its callers. Each is told what is true, or that the store is closed.
 func TestCloseInTheMiddleOfWork(t *testing.T) {
-	url := postgres(t)
+	url := store.Prepared(t)
 	s, err := store.Open(t.Context(), url, store.Options{Log: quiet})
 	must(t, err)
 	var mu sync.Mutex

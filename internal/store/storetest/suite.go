@@ -8,11 +8,11 @@ import (
 
 // Fixture opens one engine. Its functions are called by many goroutines.
 type Fixture struct {
-	New    func(t testing.TB) *store.Store                 // a new, empty store, closed by the test's cleanup
+	New    func(t testing.TB) *store.Store                 // an empty store, which is the test's alone; see Kept
 	Reopen func(t testing.TB, s *store.Store) *store.Store // closes s and opens the same database again
 }
 
-// Run runs the whole suite. Each fact gets a new store.
+// Run runs the whole suite. Each fact gets an empty store.
 func Run(t *testing.T, f Fixture) {
 	run(t, f, [][]fact{
 		submitFacts, claimFacts, fenceFacts, appendFacts, finishFacts, cancelFacts,
