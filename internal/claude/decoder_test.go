@@ -191,17 +191,18 @@ func TestAnotherWorkerGoesOn(t *testing.T) {
 func TestLongLines(t *testing.T) {
 	answer := strings.Repeat("x", 3_000_000)
 	for name, tc := range map[string]struct {
-		out  string
-		want string
+		out   string
+		want  string
+		parts int // bytes that come at a time
 	}{
-		"an answer of 3 MB is one line": {`{"type":"result","subtype":"success","num_turns":1,"result":"` + answer + `"}`, answer},
+		"an answer of 3 MB is one line": {`{"type":"result","subtype":"success","num_turns":1,"result":"` + answer + `"}`, answer, 256 << 10},
 		"a line over the limit is thrown away, and the next one read": {
-			strings.Repeat("y", 65<<20) + "\n" + `{"type":"result","subtype":"success","num_turns":1,"result":"4"}`, "4",
+			strings.Repeat("y", 65<<20) + "\n" + `{"type":"result","subtype":"success","num_turns":1,"result":"4"}`, "4", 32 << 20,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var d claude.Decoder
-			for part := range slices.Chunk([]byte(tc.out), 256<<10) {
+			for part := range slices.Chunk([]byte(tc.out), tc.parts) {
 				d.Lines(part)
 			}
 			if v := d.Judge(claude.Ending{}); v.Text != tc.want {

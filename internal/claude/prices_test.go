@@ -45,7 +45,7 @@ func costOf(t *testing.T, alias string, answers ...scripted.Usage) (id string, u
 }
 
 // longOver is where the dearer price of a long prompt begins, where there is one: found by halving, and proven to
-// the token by the last run of measureLong.
+// the token by proveEdge.
 const longOver = 100_000
 
 // pair finds the prices of all four kinds in two runs, each with n tokens of one kind and one of another. Prices
@@ -82,19 +82,25 @@ func measure(t *testing.T, alias string) (id string, p modelPrice) {
 	return id, p
 }
 
-// measureLong finds the price of long prompts in two runs, and proves in a third, of two requests, that it begins
-// behind longOver and counts each request by itself.
+// measureLong finds the price of long prompts in two runs, and proves where it begins.
 func measureLong(t *testing.T, alias string, short tokenPrice) longPrice {
 	t.Helper()
 	_, p := pair(t, alias, 1e6)
+	proveEdge(t, alias, short, p)
+	return longPrice{longOver, p}
+}
+
+// proveEdge shows in a run of two requests that the price of long prompts begins behind longOver and counts each
+// request by itself.
+func proveEdge(t *testing.T, alias string, short, long tokenPrice) {
+	t.Helper()
 	below := job.ModelUsage{InputTokens: longOver - 20, CacheReadTokens: 10, CacheWriteTokens: 10, OutputTokens: 1000}
 	above := below
 	above.InputTokens++
 	_, usd := costOf(t, alias, reported(below), reported(above))
-	if want := short.of(below) + p.of(above); !near(usd, want) {
+	if want := short.of(below) + long.of(above); !near(usd, want) {
 		t.Errorf("%s: prompts of %d and %d tokens cost %v USD, want %v", alias, prompt(below), prompt(above), usd, want)
 	}
-	return longPrice{longOver, p}
 }
 
 func reported(u job.ModelUsage) scripted.Usage {
@@ -106,6 +112,31 @@ func reported(u job.ModelUsage) scripted.Usage {
 
 func near(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
 
+// confirm lets the CLI add up a short prompt and a long one, and two at the edge of a price that has one. Of every kind
+// there is another number of tokens, with nothing in common, so that one price cannot make up for another.
+func confirm(t *testing.T, alias string) (id string) {
+	t.Helper()
+	short := job.ModelUsage{InputTokens: 50_021, OutputTokens: 11_003, CacheReadTokens: 30_011, CacheWriteTokens: 10_007}
+	long := job.ModelUsage{InputTokens: 1_300_021, OutputTokens: 700_001, CacheReadTokens: 2_000_003, CacheWriteTokens: 300_007}
+	id, usd := costOf(t, alias, reported(short), reported(long))
+	p, known := prices().Models[id]
+	if !known {
+		t.Fatalf("%s is %s, which prices.json does not have", alias, id)
+	}
+	dear := p.tokenPrice
+	if p.Long != nil {
+		dear = p.Long.tokenPrice
+	}
+	if want := p.of(short) + dear.of(long); !near(usd, want) {
+		t.Errorf("%s: a short prompt and a long one cost %v USD, want %v", id, usd, want)
+	}
+	if p.Long != nil {
+		proveEdge(t, alias, p.tokenPrice, p.Long.tokenPrice)
+	}
+	return id
+}
+
+// TestPricesAreWhatTheRealCLISays has the CLI add up what prices.json says; -update measures every price.
 func TestPricesAreWhatTheRealCLISays(t *testing.T) {
 	t.Parallel()
 	found := priceTable{Version: snapshot.ClaudeVersion, Models: map[string]modelPrice{}}
@@ -114,7 +145,14 @@ func TestPricesAreWhatTheRealCLISays(t *testing.T) {
 		for _, alias := range []string{"sonnet", "opus", "haiku"} {
 			t.Run(alias, func(t *testing.T) {
 				t.Parallel()
-				id, p := measure(t, alias)
+				var id string
+				var p modelPrice
+				if *update {
+					id, p = measure(t, alias)
+				} else {
+					id = confirm(t, alias)
+					p = prices().Models[id]
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				found.Models[id] = p

@@ -23,13 +23,11 @@ func TestPromptsReachTheModelAsText(t *testing.T) {
 	}
 	for _, prompt := range []string{
 		"/cost",
-		"/clear",
-		"\n/cost",
-		"@" + secret,
+		"\n/clear",
 		"!touch ran-by-the-shell",
 		"# remember this",
 		"--help -x --dangerously-skip-permissions",
-		"  \tblanks\x00, NUL, CRLF\r\n\uFEFF, \"quotes\" '$(touch ran-by-the-shell)' `id` \\ 😀 \u2028 and an end \n\n",
+		"@" + secret + " \tblanks\x00, NUL, CRLF\r\n\uFEFF, \"quotes\" '$(touch ran-by-the-shell)' `id` \\ 😀 \u2028 and an end \n\n",
 	} {
 		t.Run(prompt, func(t *testing.T) {
 			t.Parallel()
