@@ -2,6 +2,8 @@ package run_test
 
 import (
 	"bytes"
+	"flag"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -16,12 +18,38 @@ var hostile = []string{
 	"a;b|c&d>e<f(g)h{i}j[k]#l", "=x", "%s", "\r\n", "\t", "\x7f\x1b[2J", strings.Repeat("x", 100_000),
 }
 
+// fuzzing reports whether new texts are looked for. A test without that leaves out beginnings of which it knows better.
+func fuzzing() bool { return flag.Lookup("test.fuzz").Value.String() != "" }
+
+// TestHostileArgumentsArrive: one run gets all of them, as its arguments and as its variables.
+func TestHostileArgumentsArrive(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	l := b.launch("", func(l *run.Launch) {
+		script := `printf '%s\0' "$@"`
+		for i, text := range hostile {
+			name := fmt.Sprint("VALUE", i)
+			l.Env[name] = text
+			script += ` "$` + name + `"`
+		}
+		l.Args = append([]string{"bash", "-c", script, "name"}, hostile...)
+	})
+	out, last := b.followed(b.started(l).RunID)
+	want := slices.Concat(hostile, hostile, []string{""})
+	if got := strings.Split(string(out), "\x00"); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q (stderr %q)", got, want, last.Stderr)
+	}
+}
+
 // FuzzArguments: every argument and variable reaches the command as it was, through the real scripts.
 func FuzzArguments(f *testing.F) {
-	for _, text := range hostile {
-		f.Add(text, text)
+	if fuzzing() {
+		for _, text := range hostile {
+			f.Add(text, text)
+		}
 	}
 	f.Add("two", "words here")
+	f.Add("", "\n")
 	f.Fuzz(func(t *testing.T, argument, value string) {
 		t.Parallel()
 		argument, value = strings.ReplaceAll(argument, "\x00", ""), strings.ReplaceAll(value, "\x00", "") // refused by Start
@@ -41,8 +69,13 @@ func FuzzArguments(f *testing.F) {
 // FuzzFollow: whatever a run writes, in two pieces and to both of its outputs, a follower reads it back byte for byte
 // through the real scripts, and once again from any line's end.
 func FuzzFollow(f *testing.F) {
-	for _, text := range hostile {
-		f.Add([]byte(text), []byte("sandpiper-follow ended 0 4\n/out\n\n\n.\n"), []byte(text))
+	const ours = "sandpiper-follow ended 0 4\n/out\n\n\n.\n"
+	for i, text := range hostile {
+		if fuzzing() {
+			f.Add([]byte(text), []byte(ours), []byte(text))
+		} else if i%2 == 0 { // each text in one of the two places
+			f.Add([]byte(text), []byte(ours), []byte(hostile[(i+1)%len(hostile)]))
+		}
 	}
 	f.Add([]byte("{\"type\":\"result\"}\n\x00\n\xe2\x98"), []byte("\x82\n\r\n"), []byte("\n.\n"))
 	f.Fuzz(func(t *testing.T, first, second, stderr []byte) {

@@ -171,14 +171,14 @@ func TestTheRealCommandStarts(t *testing.T) {
 	})
 }
 
-func TestFiftyLaunchesInASandboxStartOnce(t *testing.T) {
+func TestManyLaunchesInASandboxStartOnce(t *testing.T) {
 	eachSandbox(t, func(t *testing.T, s *sandbox) {
 		prompt := make([]byte, 400<<10)
 		rand.Read(prompt)
 		l := s.launch(`cat > $HOME/notes/prompt; cat $HOME/notes/launches`, func(l *run.Launch) { l.Prompt = prompt })
 		var won atomic.Int32
 		var all errgroup.Group
-		for n := range 50 {
+		for n := range *manyLaunches {
 			all.Go(func() error {
 				l := l
 				l.Session = "s" + strconv.Itoa(n) // each worker has its own, not made yet
