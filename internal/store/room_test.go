@@ -11,7 +11,7 @@ import (
 	"sandpiper/internal/job"
 )
 
-// TestPlacesHoldWhenManyProcessesClaim: 16 of them, each over connections of its own, claim, end and give up. At no time are there
+// TestPlacesHoldWhenManyProcessesClaim: 32 of them, each over connections of its own, claim, end and give up. At no time are there
 // more than three sandboxes, whoever looks, and nobody who waits is forgotten.
 func TestPlacesHoldWhenManyProcessesClaim(t *testing.T) {
 	url := Prepared(t)
@@ -42,7 +42,7 @@ func TestPlacesHoldWhenManyProcessesClaim(t *testing.T) {
 		return s.SandboxGone(t.Context(), c.Sandbox.ID, "used")
 	}
 	var g errgroup.Group
-	for i := range 16 {
+	for i := range 32 {
 		s := openURL(t, url)
 		g.Go(func() error {
 			for n := 0; ended.Load() < int64(len(ids)); n++ {

@@ -42,7 +42,7 @@ func openURL(t *testing.T, url string) *Store {
 	return s
 }
 
-// TestSeatsHoldWhenManyProcessesClaim: 16 of them, each over connections of its own, claim and end the jobs of one user until
+// TestSeatsHoldWhenManyProcessesClaim: 32 of them, each over connections of its own, claim and end the jobs of one user until
 // none is left. At no time do more than three run.
 func TestSeatsHoldWhenManyProcessesClaim(t *testing.T) {
 	url := Prepared(t)
@@ -50,7 +50,7 @@ func TestSeatsHoldWhenManyProcessesClaim(t *testing.T) {
 	ids := queuedFor(t, first, 64)
 	var ended atomic.Int64
 	var g errgroup.Group
-	for i := range 16 {
+	for i := range 32 {
 		s := openURL(t, url)
 		g.Go(func() error {
 			for n := 0; ended.Load() < int64(len(ids)); n++ {
