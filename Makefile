@@ -69,12 +69,13 @@ check: ## vet, gofumpt, staticcheck, and the tests that read the source
 bench: ## speed and memory, beside baselines of the same run; BENCH=… chooses, BENCHTIME=10x
 	@scripts/bench.sh
 
-long: ## the long forms of some tests (500 hostile prompts, 50 launches of one run, every way in which the model API fails, 200 jobs at once, 30 s without Redis, 60 s without Postgres under 100 prompts), 500 running prompts handed over, a stream that stalls, a batch of 100,000 lines, and plans at 1,000,000 jobs
+long: ## the long forms of some tests (500 hostile prompts, 50 launches of one run, 200 random steps under clients that come and go, every way in which the model API fails, 200 jobs at once, 30 s without Redis, 60 s without Postgres under 100 prompts), 500 running prompts handed over, a stream that stalls, a batch of 100,000 lines, and plans at 1,000,000 jobs
 	@TAGS=long scripts/test.sh -run 'Hostile|Outcomes|ManyJobs|RedisCostsDelay|RedisMayGo|LimitedAPI|ThatStalls|PostgresIsGone' ./test/e2e -args -prompts 500 -whole -jobs 200 -redis-jobs 50 -limited 30 -silence 30s -outage 60s -held 100
 	@RACE= scripts/test.sh -v -timeout 40m -run TestRunningPromptsAreHandedOver ./test/e2e -args -running 500 -inn
 	@RACE= scripts/test.sh -v -timeout 2h -run TestManyLines ./test/e2e -args -lines 100000
 	@scripts/test.sh -run TestWhatWasToldIsThereThoughSessionsAreCut ./internal/store -args -cut-jobs 20
 	@scripts/test.sh -run ManyLaunches ./internal/run -args -launches 50
+	@scripts/test.sh -run TestEveryClientsRecordIsTheDatabases ./internal/httpapi -args -steps 200
 	@scripts/test.sh -v -timeout 3h -run TestNoStatementGoesThroughATable ./internal/store -args -jobs 1000000 -events 10
 
 soak: ## two processes under 50 no-op jobs a second for ten minutes, and one worker with 2,000 running prompts

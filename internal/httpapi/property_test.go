@@ -22,7 +22,10 @@ import (
 	"sandpiper/internal/store/storetest"
 )
 
-var seed = flag.Uint64("seed", 0, "seed of the random history; 0 draws one")
+var (
+	seed  = flag.Uint64("seed", 0, "seed of the random history; 0 draws one")
+	steps = flag.Int("steps", 60, "steps of the random history; make long takes more")
+)
 
 // history is a random history of jobs of one user, and those who watch it.
 type history struct {
@@ -283,7 +286,7 @@ func TestEveryClientsRecordIsTheDatabases(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	t.Logf("again with: go test -run %s -args -seed %d", t.Name(), *seed)
+	t.Logf("again with: go test -run %s -args -seed %d -steps %d", t.Name(), *seed, *steps)
 	h := newHouse(t, func(_ *httpapi.Deps, o *httpapi.Options) { o.WriteWait = 500 * time.Millisecond })
 	y := &history{h: h, rng: rand.New(rand.NewPCG(*seed, 0)), open: map[string]*store.Claimed{}}
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute) // a client that hangs ends; what is slow does not
@@ -315,9 +318,9 @@ func TestEveryClientsRecordIsTheDatabases(t *testing.T) {
 		join(&fickle{after: start}, ended)
 	}
 	watched := 0
-	for range 120 {
+	for range *steps {
 		y.step(t)
-		if watched < len(y.all) && watched < 12 { // each of the first jobs has two who watch it alone
+		if watched < len(y.all) && watched < *steps/10 { // each of the first jobs has two who watch it alone
 			id := y.all[watched]
 			over := func(m message) bool { return m.Type == string(job.EventDone) }
 			join(&fickle{jobID: id, after: "0"}, over)
