@@ -43,7 +43,7 @@ test: ## every test, race detector on, none skipped; installs what it needs
 	@scripts/test.sh
 
 test-fleet: ## the end-to-end suite again, unchanged, each house on Postgres, Redis, 2 api, 3 worker and a local Daytona
-	@scripts/test.sh -timeout 40m ./test/e2e -estate fleet -limited 16
+	@scripts/test.sh -timeout 40m ./test/e2e -estate fleet
 
 test-containers: ## the tests that need Postgres or Redis, with both in containers; brings an engine and stand-ins, as test-compose does
 	@scripts/test-containers.sh

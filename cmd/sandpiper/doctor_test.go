@@ -146,7 +146,10 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 			}
 			for check, wants := range tc.found {
 				got := v.of(check)
-				for _, want := range append(wants, "failed: ") {
+				if !strings.HasPrefix(got, "failed: ") {
+					t.Errorf("%s: %q", check, got)
+				}
+				for _, want := range wants {
 					if !strings.Contains(got, want) {
 						t.Errorf("%q is not in %q", want, got)
 					}

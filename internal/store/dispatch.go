@@ -69,7 +69,7 @@ func (s *Store) find(ctx context.Context, p job.Priority, age time.Duration, lim
 	})
 }
 
-const renew = `WITH found AS (SELECT id FROM jobs WHERE state = 'queued' AND (id, dispatch_seq) IN ({pairs}$1{/}) {skip})
+const renew = `WITH found AS (SELECT id FROM jobs WHERE {beside}state {is} 'queued' AND (id, dispatch_seq) IN ({pairs}$1{/}) {skip})
 	UPDATE jobs SET dispatch_seq = dispatch_seq + 1, pushed_at = {now} WHERE id IN (SELECT id FROM found) RETURNING id`
 
 // renew numbers the hints anew. One whose job was claimed or hinted meanwhile is left out, and one that somebody else is at: what

@@ -89,8 +89,9 @@ var manyRows = []string{
 	`VACUUM ANALYZE`,
 }
 
-// grow fills a database with the queued jobs of one batch, of which the planner has seen the first few.
-func grow(t testing.TB, url string, jobs int) {
+// grow fills a database with the queued jobs of one batch. The planner has seen the first few, of which those that are queued no more
+// had ended by then.
+func grow(t testing.TB, url string, jobs int, queued string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -101,7 +102,7 @@ func grow(t testing.TB, url string, jobs int) {
 		SELECT 'job_' || n, '', 'ann', 'queued', 2, 1, n, '{"model":"sonnet","outputFormat":"text","timeout":3600000000000,"priority":"bulk"}',
 		'talk-' || n, 'batch', 1700000000000 + n, 1700000000000 + n FROM generate_series(%d, %d) n`
 	for _, query := range []string{
-		fmt.Sprintf(rows, 1, jobs/40), `UPDATE jobs SET state = 'succeeded', ended_at = run_after WHERE number % 2 = 0`, `VACUUM ANALYZE`,
+		fmt.Sprintf(rows, 1, jobs/40), `UPDATE jobs SET state = 'succeeded', ended_at = run_after WHERE NOT (` + queued + `)`, `VACUUM ANALYZE`,
 		fmt.Sprintf(rows, jobs/40+1, jobs),
 	} {
 		if _, err := conn.Exec(t.Context(), query); err != nil {

@@ -65,17 +65,23 @@ func TestNoStatementGoesThroughATable(t *testing.T) {
 			}
 		})
 	}
-	t.Run("grown", func(t *testing.T) {
-		grown := server.Database(t)
-		_, _, err := store.Migrate(t.Context(), grown, quiet)
-		must(t, err)
-		grow(t, grown, *manyJobs/2)
-		s := storetest.Open(t, grown+"&auto_explain.log_min_duration=0")
-		for range 6 {
-			writes(t, s)
-			due(t, s)
-		}
-	})
+	for name, queued := range map[string]string{ // :: of the jobs that the planner has seen
+		"grown, half of what was seen was queued": "number % 2 = 0",
+		"grown, none that was queued was seen":    "FALSE",
+	} {
+		t.Run(name, func(t *testing.T) {
+			grown := server.Database(t)
+			_, _, err := store.Migrate(t.Context(), grown, quiet)
+			must(t, err)
+			grow(t, grown, min(*manyJobs, 40_000), queued)
+			// Statements are to be good by themselves, and not only because our connections avoid such scans.
+			s := storetest.Open(t, grown+"&enable_seqscan=on&auto_explain.log_min_duration=0")
+			for range 6 {
+				writes(t, s)
+				due(t, s)
+			}
+		})
+	}
 	t.Logf("%s on the disk", size(t, url))
 	raw, err := server.Log()
 	if err != nil {
@@ -130,6 +136,11 @@ func (p plan) fault() (fault string) {
 		}
 	}
 	should := mostPages
+	if strings.Contains(p.Query, "WITH RECURSIVE users") {
+		// Where none that is queued was seen, a round sorts all that are, three times. There are 5,000 of them at most then, and
+		// not as many as here: see statistics.
+		should = 5 * mostPages
+	}
 	if p.Plan.Type == "ModifyTable" {
 		should += 30 * int(p.Plan.Found) // its indexes, for each row
 	}

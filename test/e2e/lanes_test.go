@@ -85,14 +85,14 @@ func until(t testing.TB, what string, done func() bool) {
 	}
 }
 
-var limitedJobs = flag.Int("limited", 8, "prompts that meet an API that has limited their model, more than its workers take")
+var limitedJobs = flag.Int("limited", 0, "prompts that meet an API that has limited their model; four more than the workers take at least")
 
 // TestALimitedAPIHoldsItsOwnJobsAndNoOthers: many prompts meet an API that has limited their model. None fails, no try
 // is used, the API is left in peace, other models go on; and when the limit is over, everything is answered.
 func TestALimitedAPIHoldsItsOwnJobsAndNoOthers(t *testing.T) {
 	const retries = 1
-	jobs := *limitedJobs
 	slots := 4 * workersHere()
+	jobs := max(*limitedJobs, slots+4)
 	h := openTuned(t, []string{"SANDPIPER_CONCURRENCY=4", "SANDPIPER_CLAUDE_RETRIES=1"})
 	api := &strained{model: "sonnet", refusal: scripted.RateLimited(2 * time.Second)}
 	h.model.Handle(api.answer)
