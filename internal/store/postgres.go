@@ -56,6 +56,9 @@ func postgresConfig(url string, conns int32, more map[string]string) (*pgxpool.C
 		"enable_seqscan":  "off",
 		"enable_hashjoin": "off",
 		"jit":             "off",
+		// Else the pages that a large batch dirties gather in the kernel, which writes hundreds of megabytes at a stroke every
+		// half minute, and each commit of anybody waits behind them.
+		"backend_flush_after": "256kB",
 	} {
 		if _, said := params[name]; !said {
 			params[name] = value

@@ -32,7 +32,8 @@ const (
 // one. All the time another person asks something now and then. -lines 100000 makes it a measurement, and -goals a demand.
 func TestManyLines(t *testing.T) {
 	model := scripted.New(t)
-	server := pgtest.New(t) // as it comes: it waits for the disk, and tidies up by itself
+	// As docker-compose.yml starts it: it waits for the disk, and tidies up by itself.
+	server := pgtest.New(t, "backend_flush_after=256kB", "max_wal_size=4GB")
 	f := newFleetOn(t, server.Copy(t, "prepared", migrate), redistest.Start(t), model, append(usual(t, model), "SANDPIPER_EXECUTOR=noop", "LOG_LEVEL=warn"))
 	api := f.addAPI(t)
 	f.addWorker(t)
