@@ -88,10 +88,10 @@ func TestATroubledRedisCostsDelayAndNothingElse(t *testing.T) {
 	}
 }
 
-// keepSubmitting submits a job every 10 ms for so long, and says how long each submit took.
+// keepSubmitting submits a job every 20 ms for so long, and says how long each submit took.
 func (h *house) keepSubmitting(t *testing.T, when string, d time.Duration) (ids []string) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	var took []time.Duration
 	for end := time.Now().Add(d); time.Now().Before(end); <-tick.C {
