@@ -114,8 +114,8 @@ func (t *tx) dropBatch(ctx context.Context, id string) error {
 	return err
 }
 
-// CancelBatch asks for the end of all jobs of a batch. Queued ones end soon, chunk by chunk; running ones when their workers
-// have stopped them. Asking again is fine. job.ErrBatchNotFound: there is none, or it is not c's.
+// CancelBatch asks for the end of all jobs of a batch. None begins from now on; queued ones end soon, chunk by chunk, and running
+// ones when their workers have stopped them. Asking again is fine. job.ErrBatchNotFound: there is none, or it is not c's.
 func (s *Store) CancelBatch(ctx context.Context, c auth.Caller, id string) error {
 	// Alone, for whoever works at a chunk of the batch has its row.
 	err := s.writeBulk(ctx, func(ctx context.Context, t *tx) error {

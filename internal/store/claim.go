@@ -19,6 +19,8 @@ import (
 // caller, is gone ends here as failed (SANDBOX_DELETED). A takeover keeps the sandbox whatever became of it, since a run
 // may be in it.
 //
+// A job whose batch is being cancelled ends here as cancelled: once that was asked for, nothing of it begins.
+//
 // A job that continues a conversation waits until all earlier jobs of it have ended, and runs where it was held; when it
 // is not there any more, the job ends here as failed (CONVERSATION_LOST).
 //
@@ -108,6 +110,12 @@ func (t *tx) enter(ctx context.Context, h *head, q Claim, j job.Job, g gate) err
 	if !h.due || h.become(job.Running) != nil {
 		return job.ErrNotClaimable
 	}
+	if h.unwanted {
+		if err := t.end(ctx, h, cancelled, 0); err != nil {
+			return err
+		}
+		return errEnded
+	}
 	if err := t.gateOf(ctx, q.Key, j, &g); err != nil {
 		return fmt.Errorf("look at its lane: %w", err)
 	}
@@ -129,10 +137,11 @@ func (t *tx) whole(ctx context.Context, id, key string) (job.Job, head, gate, er
 	var g gate
 	var now int64
 	r, err := scanJob(beside{
-		t.keptRow(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.deaths, j.quiet_since, j.wants_place, j.run_after <= {now}, {now}, `+gateColumns+`
-		FROM jobs j JOIN inputs i ON i.job_id = j.id LEFT JOIN results r ON r.job_id = j.id
+		t.keptRow(ctx, `SELECT i.input, `+jobColumns+`, j.sandbox_named, j.continues, j.deaths, j.quiet_since, j.wants_place, j.run_after <= {now}, {now},
+			COALESCE(b.cancel_requested, FALSE), `+gateColumns+`
+		FROM jobs j JOIN inputs i ON i.job_id = j.id LEFT JOIN results r ON r.job_id = j.id LEFT JOIN batches b ON b.id = j.batch_id
 		LEFT JOIN lanes l ON l.key_id = $2 AND l.model = j.model WHERE j.id = $1`, id, key),
-		append([]any{&h.named, &h.continues, &h.deaths, &h.quietSince, &h.wants, &h.due, &now}, g.dest()...),
+		append([]any{&h.named, &h.continues, &h.deaths, &h.quietSince, &h.wants, &h.due, &now, &h.unwanted}, g.dest()...),
 	})
 	j := r.Job
 	h.tenant, h.userID, h.batchID, h.state, h.attempt, h.lastSeq = j.Tenant, j.UserID, j.BatchID, j.State, j.Attempt, j.LastSeq

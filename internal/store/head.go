@@ -25,6 +25,7 @@ type head struct {
 	continues bool   // with an earlier job's conversation
 	deaths    int64  // of workers and sandboxes under it, since a byte of its run was read
 	due       bool
+	unwanted  bool      // its batch is being cancelled; a claim reads it
 	now       time.Time // the database's clock
 	probe     int64     // of its lease: the gen of the lane that it was let into; 0 = the lane was open
 

@@ -25,6 +25,7 @@ var batchFacts = []fact{
 	{"the same upload with the same key is one batch", batchKey},
 	{"a batch is cancelled whole: queued, running and ended", batchCancelled},
 	{"a cancel before its jobs are due ends them all", batchCancelledEarly},
+	{"nothing of a batch begins once its cancel was asked for", batchBeginsNoMore},
 	{"results come in the order of the lines, in pages", batchResults},
 	{"nobody sees or cancels another's batch", batchOwn},
 }
@@ -290,6 +291,28 @@ func batchCancelledEarly(t *testing.T, s *store.Store) {
 		if events := Events(t, s, j.ID); len(events) != 2 || events[1].Type != job.EventDone || events[1].Seq != 2 {
 			t.Errorf("events %+v", events)
 		}
+	}
+}
+
+func batchBeginsNoMore(t *testing.T, s *store.Store) {
+	b := Accepted(t, s, 3)
+	jobs := membersOf(t, s, b.ID)
+	running := Claim(t, s, jobs[0].ID)
+	if err := s.CancelBatch(t.Context(), Ann, b.ID); err != nil {
+		t.Fatal(err)
+	}
+	notClaimable(t, s, ClaimOf(jobs[1].ID))
+	isCancelled(t, s, jobs[1].ID)
+	if got := tally(t, s, b.ID); got.Counts[job.Running] != 1 || got.Counts[job.Cancelled] != 1 || got.Counts[job.Queued] != 1 {
+		t.Errorf("the batch is %+v; want 1 running, 1 cancelled, 1 queued", got)
+	}
+	beat, err := s.Beat(t.Context(), running.Attempt.Worker, []job.Attempt{running.Attempt}, time.Minute)
+	if err != nil || len(beat.Lost) > 0 {
+		t.Errorf("the one that ran before: %+v, %v; want its lease as it was", beat, err)
+	}
+	settle(t, s, never)
+	if got := tally(t, s, b.ID); got.Counts[job.Cancelled] != 2 || !Read(t, s, running.Job.ID).CancelRequested {
+		t.Errorf("the batch is %+v; want 2 cancelled, and the running one asked to end", got)
 	}
 }
 
