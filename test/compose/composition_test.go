@@ -290,14 +290,39 @@ type model struct {
 // openModel listens on this machine's address in the engine's own network, which containers of all networks reach.
 func openModel(t *testing.T) *model {
 	t.Helper()
-	out, err := exec.Command("docker", "network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", "bridge").CombinedOutput()
-	if err != nil {
-		t.Fatalf("where containers reach this machine: %v\n%s", err, out)
-	}
 	m := &model{}
-	m.listen(t, net.JoinHostPort(strings.TrimSpace(string(out)), "0"))
+	m.listen(t, net.JoinHostPort(here(t), "0"))
 	t.Cleanup(func() { m.leave(t) })
 	return m
+}
+
+// here is where containers reach this machine. An engine that has not been started before does not name its gateway.
+func here(t *testing.T) string {
+	t.Helper()
+	const format = `{{(index .IPAM.Config 0).Gateway}},{{index .Options "com.docker.network.bridge.name"}}`
+	out, err := exec.Command("docker", "network", "inspect", "--format", format, "bridge").CombinedOutput()
+	gateway, bridge, ok := strings.Cut(strings.TrimSpace(string(out)), ",")
+	if err != nil || !ok {
+		t.Fatalf("where containers reach this machine: %v\n%s", err, out)
+	}
+	if gateway != "" {
+		return gateway
+	}
+	link, err := net.InterfaceByName(bridge)
+	if err != nil {
+		t.Fatalf("the engine's bridge %q: %v", bridge, err)
+	}
+	addrs, err := link.Addrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
+			return n.IP.String()
+		}
+	}
+	t.Fatalf("the engine's bridge %q has no address: %v", bridge, addrs)
+	return ""
 }
 
 func (m *model) listen(t *testing.T, addr string) {
