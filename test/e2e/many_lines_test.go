@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,8 +33,7 @@ const (
 // one. All the time another person asks something now and then. -lines 100000 makes it a measurement, and -goals a demand.
 func TestManyLines(t *testing.T) {
 	model := scripted.New(t)
-	// As docker-compose.yml starts it: it waits for the disk, and tidies up by itself.
-	server := pgtest.New(t, "backend_flush_after=256kB", "max_wal_size=4GB")
+	server := pgtest.New(t, composed(t)...) // it waits for the disk, and tidies up by itself
 	f := newFleetOn(t, server.Copy(t, "prepared", migrate), redistest.Start(t), model, append(usual(t, model), "SANDPIPER_EXECUTOR=noop", "LOG_LEVEL=warn"))
 	api := f.addAPI(t)
 	f.addWorker(t)
@@ -72,6 +72,22 @@ func TestManyLines(t *testing.T) {
 	if *batchGoals && (waits.most() > mostDelay || memory > mostMemory) {
 		t.Errorf("want %v and %d MB at most", mostDelay, mostMemory>>20)
 	}
+}
+
+// composed are the settings that docker-compose.yml starts Postgres with.
+func composed(t testing.TB) (settings []string) {
+	t.Helper()
+	file, err := os.ReadFile("../../docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range regexp.MustCompile(`"-c", "([a-z_]+=[^"]+)"`).FindAllSubmatch(file, -1) {
+		settings = append(settings, string(found[1]))
+	}
+	if len(settings) == 0 {
+		t.Fatal("docker-compose.yml sets nothing of Postgres")
+	}
+	return settings
 }
 
 // manyLines are n lines, made as they are read.
